@@ -1,0 +1,277 @@
+"""A world on disk: one folder (or .zip) with `world.json`, three safetensors files, prompts as PNG strips and a card.
+
+A bundle is untrusted input: the manifest is schema-validated, every file is named there with its size and sha256, paths stay
+inside the bundle, tensors are checked against the configured shapes before they are used. No pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from genie.dynamics import Dynamics, DynamicsConfig
+from genie.errors import WorldFormatError
+from genie.latent_actions import LatentActionConfig, LatentActionModel
+from genie.runtime.actions import Action
+from genie.runtime.sampling import Sampling
+from tokenizer import TokenizerConfig, VideoTokenizer
+
+SCHEMA_VERSION = 1
+MANIFEST = "world.json"
+MAX_MANIFEST_BYTES = 2**20
+MAX_BUNDLE_BYTES = 2 * 2**30
+MAX_FILES = 1000
+MODELS = ("tokenizer", "latent_actions", "dynamics")
+
+
+class FileEntry(BaseModel):
+    """What the manifest promises of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0, le=MAX_BUNDLE_BYTES)  # bytes
+
+
+class PromptEntry(BaseModel):
+    """A prompt: `count` frames side by side in one PNG."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=80)
+    file: str
+    count: int = Field(ge=1, le=256)
+
+
+class Manifest(BaseModel):
+    """`world.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int
+    name: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = Field(max_length=200)
+    licence: str = Field(max_length=2000)
+    frame_rate: float = Field(gt=0, le=1000)  # frames shown a second
+    frame_skip: int = Field(ge=1, le=1000)  # game steps a frame
+    actions: tuple[Action, ...] = Field(min_length=1)
+    idle: int = Field(default=0, ge=0)  # id of the action taken while no key is held
+    sampling: Sampling = Sampling()
+    tokenizer: TokenizerConfig
+    latent_actions: LatentActionConfig
+    dynamics: DynamicsConfig
+    prompts: tuple[PromptEntry, ...] = Field(min_length=1)
+    files: dict[str, FileEntry] = Field(max_length=MAX_FILES)
+    training: dict[str, Any] = {}  # how it was made: data, minutes, metrics
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        ids = [action.id for action in self.actions]
+        if ids != list(range(len(ids))) or len(ids) != self.dynamics.actions:
+            raise ValueError(f"actions must have the ids 0 … {self.dynamics.actions - 1} in order, as the dynamics has rows")
+        if len({action.name for action in self.actions}) != len(ids):
+            raise ValueError("action names must differ")
+        if self.idle >= len(ids):
+            raise ValueError(f"idle is {self.idle}, but there are {len(ids)} actions")
+        if self.latent_actions.resolution != self.tokenizer.resolution:
+            raise ValueError("the latent action model and the tokenizer have different resolutions")
+        missing = {f"{model}.safetensors" for model in MODELS} | {prompt.file for prompt in self.prompts}
+        missing -= set(self.files)
+        if missing:
+            raise ValueError(f"files lacks {', '.join(sorted(missing))}")
+        for name in self.files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or str(path) != name:
+                raise ValueError(f"the path {name!r} leaves the bundle")
+        return self
+
+
+class Bundle:
+    """A bundle's manifest and its verified files.
+
+    Raises:
+        WorldFormatError: anything that is not as the manifest says; the message names the file and what to do.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise WorldFormatError(f"{self.path} does not exist; `genie worlds` lists what is installed.")
+        self._zip = None
+        if self.path.is_file():
+            try:
+                self._zip = zipfile.ZipFile(self.path)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise WorldFormatError(f"{self.path} is neither a folder nor a zip file ({error}).") from error
+        raw = self._read(MANIFEST, MAX_MANIFEST_BYTES)
+        try:
+            value = json.loads(raw)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise WorldFormatError(f"{self.path}/{MANIFEST} is not JSON ({error}); get the world again.") from error
+        version = value.get("schema_version") if isinstance(value, dict) else None
+        if version != SCHEMA_VERSION:
+            raise WorldFormatError(
+                f"{self.path}/{MANIFEST}: schema_version is {version!r}, this genie reads {SCHEMA_VERSION}; "
+                f"update genie or export the world again."
+            )
+        try:
+            self.manifest = Manifest.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the manifest"
+            raise WorldFormatError(f"{self.path}/{MANIFEST}: {where}: {first['msg']}.") from error
+        if sum(entry.size for entry in self.manifest.files.values()) > MAX_BUNDLE_BYTES:
+            raise WorldFormatError(f"{self.path}: its files are larger than {MAX_BUNDLE_BYTES >> 20} MiB in all.")
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file the manifest names, size and sha256 checked."""
+        entry = self.manifest.files[name]
+        data = self._read(name, entry.size)
+        if len(data) != entry.size:
+            raise WorldFormatError(
+                f"{self.path}/{name} has {len(data):,} bytes instead of {entry.size:,}: it is truncated; get the world again."
+            )
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise WorldFormatError(f"{self.path}/{name}: its sha256 is not the manifest's; it was changed or damaged, get it again.")
+        return data
+
+    def prompt(self, entry: PromptEntry) -> np.ndarray:
+        """A prompt's frames, uint8 [T, H, W, 3]."""
+        height, width = self.manifest.tokenizer.resolution
+        try:
+            image = Image.open(io.BytesIO(self.read(entry.file)), formats=("PNG",))
+            if image.size != (width * entry.count, height):
+                raise WorldFormatError(
+                    f"{self.path}/{entry.file} is {image.size[0]}×{image.size[1]} pixels; "
+                    f"{entry.count} frames need {width * entry.count}×{height}."
+                )
+            strip = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise WorldFormatError(f"{self.path}/{entry.file} is not a PNG ({error}).") from error
+        return np.stack(np.split(strip, entry.count, axis=1))
+
+    def models(self) -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
+        """The three models with their weights, float32, in evaluation mode."""
+        manifest = self.manifest
+        models = (
+            VideoTokenizer(manifest.tokenizer),
+            LatentActionModel(manifest.latent_actions),
+            Dynamics(manifest.dynamics, manifest.tokenizer),
+        )
+        for name, model in zip(MODELS, models, strict=True):
+            model.load_state_dict(self._weights(name, model))
+            model.eval()
+        return models
+
+    def _weights(self, name: str, model: nn.Module) -> dict[str, Tensor]:
+        """One model's tensors, checked against the configured shapes."""
+        file = f"{name}.safetensors"
+        wanted = {key: (tuple(value.shape), value.dtype) for key, value in model.state_dict().items()}
+        limit = sum(8 * math.prod(shape) for shape, _ in wanted.values()) + 2**20
+        if self.manifest.files[file].size > limit:
+            raise WorldFormatError(f"{self.path}/{file} is larger than its configuration allows; get the world again.")
+        try:
+            tensors = load_safetensors(self.read(file))
+        except (SafetensorError, ValueError, struct.error) as error:
+            raise WorldFormatError(f"{self.path}/{file} is not a safetensors file ({error}); get the world again.") from error
+        if tensors.keys() != wanted.keys():
+            odd = sorted(tensors.keys() ^ wanted.keys())
+            raise WorldFormatError(f"{self.path}/{file}: tensors missing or unknown: {', '.join(odd[:3])}; export the world again.")
+        for key, (shape, dtype) in wanted.items():
+            if tuple(tensors[key].shape) != shape:
+                raise WorldFormatError(
+                    f"{self.path}/{file}: {key} has shape {list(tensors[key].shape)}, its configuration needs {list(shape)}; "
+                    f"export the world again."
+                )
+            tensors[key] = tensors[key].to(dtype)
+            if not torch.isfinite(tensors[key]).all():
+                raise WorldFormatError(f"{self.path}/{file}: {key} has NaN or infinite weights; train or export the world again.")
+        return tensors
+
+    def _read(self, name: str, limit: int) -> bytes:
+        """At most limit + 1 bytes of a file inside the bundle (one more tells that it is too long)."""
+        try:
+            if self._zip is not None:
+                info = self._zip.getinfo(name)
+                if info.file_size > limit:
+                    raise WorldFormatError(f"{self.path}/{name} is larger than the {limit:,} bytes it may have.")
+                with self._zip.open(info) as file:
+                    return file.read(limit + 1)
+            path = self.path / name
+            if not path.resolve().is_relative_to(self.path.resolve()):
+                raise WorldFormatError(f"{self.path}/{name} leads outside the bundle; remove the link.")
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                raise WorldFormatError(f"{self.path}/{name} is not a plain file.")
+            with path.open("rb") as file:
+                return file.read(limit + 1)
+        except (KeyError, FileNotFoundError) as error:
+            raise WorldFormatError(f"{self.path} has no {name}; it is not a whole world, get it again.") from error
+        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise WorldFormatError(f"{self.path}/{name} cannot be read ({error}).") from error
+
+
+def save_bundle(
+    path: Path,
+    fields: Mapping[str, Any],
+    models: Mapping[str, nn.Module],
+    prompts: Mapping[str, np.ndarray],
+    card: str,
+) -> None:
+    """Write a bundle folder whole or not at all.
+
+    Args:
+        fields: the manifest without `files`, `prompts` and `schema_version`.
+        models: the three models under their names in `MODELS`; float weights are stored as float16.
+        prompts: name -> uint8 [T, H, W, 3].
+        card: Markdown for the bundle's README.md.
+    """
+    contents: dict[str, bytes] = {"README.md": card.encode()}
+    for name in MODELS:
+        state = models[name].state_dict()
+        small = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+        contents[f"{name}.safetensors"] = save_safetensors({key: value.contiguous() for key, value in small.items()})
+    entries = []
+    for name, frames in prompts.items():
+        strip = io.BytesIO()
+        Image.fromarray(np.concatenate(list(frames), axis=1)).save(strip, "PNG")
+        contents[f"prompts/{name}.png"] = strip.getvalue()
+        entries.append(PromptEntry(name=name, file=f"prompts/{name}.png", count=len(frames)))
+    files = {
+        name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items() if name != "README.md"
+    }
+    manifest = Manifest(schema_version=SCHEMA_VERSION, prompts=tuple(entries), files=files, **fields)
+    contents[MANIFEST] = manifest.model_dump_json(indent=1).encode()
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    os.chmod(fresh, 0o755)
+    for name, data in contents.items():
+        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+        (fresh / name).write_bytes(data)
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        os.replace(path, old / path.name)
+        os.replace(fresh, path)
+        shutil.rmtree(old)
+    else:
+        os.replace(fresh, path)

@@ -1,0 +1,1 @@
+"""The command line: one module a subcommand, registered in `genie.cli.app`."""

@@ -1,0 +1,37 @@
+"""The console script `genie`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from genie.cli import dataset, evaluate, play, record, train, worlds
+from genie.errors import GenieError
+
+app = typer.Typer(
+    help="Learn a world from gameplay video, then play it.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.command("play")(play.play)
+app.command("worlds")(worlds.worlds)
+app.command("record")(record.record)
+app.add_typer(dataset.app, name="dataset")
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run the command line; a `GenieError` becomes one line and exit status 2."""
+    try:
+        app()
+    except GenieError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; what was finished is kept.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

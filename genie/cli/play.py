@@ -1,0 +1,80 @@
+"""`genie play`: a world in a window, or a scripted take without one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from genie.errors import GenieError
+
+if TYPE_CHECKING:
+    from genie.runtime.rollout import Rollout
+    from genie.world import World
+
+DEMO_SCRIPT = "right:24,right+jump:16,right:16,noop:8,left:16,jump:8"  # for worlds with CoinRun's named actions
+
+
+def play(
+    world: Annotated[str, typer.Argument(help="An installed world (`genie worlds`), or the path of a bundle.")] = "coinrun",
+    prompt: Annotated[str | None, typer.Option(help="A prompt's name or a picture file; default: the first prompt.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    headless: Annotated[bool, typer.Option(help="Play a scripted take without a window.")] = False,
+    frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Frames of a headless take.")] = 128,
+    actions: Annotated[str | None, typer.Option(help="Script of a headless take, e.g. right:32,jump:8.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write a headless take: .mp4, .gif, .png or .npz.")] = None,
+    scale: Annotated[int | None, typer.Option(min=1, max=32, help="Screen pixels a side of one world pixel.")] = None,
+    passes: Annotated[int | None, typer.Option(min=1, max=64, help="Sampling passes a frame; default: the world's.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, max=10.0, help="Sampling temperature.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+) -> None:
+    """Play a world: arrows or WASD and Space act, P pauses, R resets, Esc quits."""
+    if not headless and (actions is not None or out is not None):
+        raise GenieError("--actions and --out belong to a take without a window; add --headless.")
+    if out is not None:
+        from genie.sessions.script import check_video_path
+
+        check_video_path(out)
+    from genie.world import load_world
+
+    opened = load_world(world, device=device)
+    sampling = {key: value for key, value in {"passes": passes, "temperature": temperature}.items() if value is not None}
+
+    def start() -> Rollout:
+        return opened.start(prompt, seed, **sampling)
+
+    if headless:
+        _headless(opened, start(), actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+        return
+    from player.window import PlayWindow, display_available
+
+    if display_available():
+        PlayWindow(opened, start, scale).run()
+        return
+    Console().print("There is no display here: playing a scripted take instead.")
+    _headless(opened, start(), actions, frames, Path(f"{opened.name}-seed{seed}.mp4"))
+
+
+def _headless(world: World, rollout: Rollout, script: str | None, frames: int, out: Path) -> None:
+    from genie.sessions.script import digest, parse_actions, play_script, write_video
+
+    console = Console()
+    names = {action.name for action in world.actions}
+    demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
+    chosen = parse_actions(script or demo, world.action_table)
+    began = time.perf_counter()
+    take = play_script(rollout, chosen, frames)
+    made = np.stack(list(track(take, total=frames + 1, description="playing", console=console)))
+    seconds = time.perf_counter() - began
+    write_video(out, made, world.frame_rate)
+    console.print(
+        f"{out.resolve()}: {frames} frames at {frames / seconds:.1f} frames/s ({world.frame_rate:g} is the game's own), "
+        f"fingerprint {digest(made)}",
+        highlight=False,
+        soft_wrap=True,
+    )

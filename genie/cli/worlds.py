@@ -1,0 +1,34 @@
+"""`genie worlds`: what is installed."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+
+def worlds() -> None:
+    """List the installed worlds."""
+    from genie.bundle import Bundle
+    from genie.errors import GenieError
+    from genie.world import installed_worlds
+
+    console = Console()
+    table = Table("world", "resolution", "frames/s", "actions", "prompts", "size", "licence")
+    found = installed_worlds()
+    for name, path in found.items():
+        try:
+            manifest = Bundle(path).manifest
+        except GenieError as error:
+            console.print(f"[red]{name}: {error}[/]", highlight=False)
+            continue
+        megabytes = sum(entry.size for entry in manifest.files.values()) / 2**20
+        height, width = manifest.tokenizer.resolution
+        named = [action.name for action in manifest.actions if action.kind == "recorded"]
+        latent = len(manifest.actions) - len(named)
+        actions = f"{latent} latent" + (f", {', '.join(named)}" if named else "")
+        table.add_row(name, f"{width}×{height}", f"{manifest.frame_rate:g}", actions, str(len(manifest.prompts)),
+                      f"{megabytes:.1f} MB", manifest.licence)  # fmt: skip
+    if found:
+        console.print(table)
+    else:
+        console.print("no worlds are installed; `genie train` makes one.")

@@ -1,0 +1,218 @@
+"""Datasets on disk: one zarr v3 group with the splits `train` and `held_out`.
+
+Each split holds frames uint8 `[N, H, W, 3]` (lossless zstd), actions uint8 `[N]` (the action taken *in* that frame, so
+frame i+1 shows its effect; 255 = unknown), rewards float32 `[N]`, episode_starts int64 `[E]` and level_seeds int64 `[E]`.
+The group's attributes carry the recipe and the licence. A dataset that is still being written cannot be opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from zarr.codecs import ZstdCodec
+
+from genie.errors import DatasetError
+
+SCHEMA_VERSION = 1
+CHUNK_FRAMES = 64
+SHARD_FRAMES = 4096
+UNKNOWN_ACTION = 255
+Split = Literal["train", "held_out"]
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+PROGRESS_FILE = "recording.json"
+
+
+class DatasetInfo(BaseModel):
+    """What a dataset says of itself (the zarr group's attributes)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    resolution: tuple[int, int]  # height, width
+    game_rate: float = Field(gt=0)  # game steps a second
+    action_names: tuple[str, ...]  # empty where actions are unknown
+    action_keys: tuple[tuple[str, ...], ...] = ()  # keys held for each action
+    frames: dict[str, int]  # frames in each split
+    recipe: dict[str, Any]  # everything needed to record it again
+    licence: str
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to a temporary name, then rename: a reader sees the old file or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1))
+    os.replace(partial, path)
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """One split of an open dataset."""
+
+    frames: zarr.Array  # uint8 [N, H, W, 3]
+    actions: np.ndarray  # uint8 [N]
+    rewards: np.ndarray  # float32 [N]
+    episode_starts: np.ndarray  # int64 [E]
+    level_seeds: np.ndarray  # int64 [E]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @cached_property
+    def episode_ends(self) -> np.ndarray:
+        """int64 [E]: one past each episode's last frame."""
+        return np.append(self.episode_starts[1:], len(self))
+
+
+class Dataset:
+    """A complete dataset, opened for reading.
+
+    Raises:
+        DatasetError: nothing there, recording unfinished, or an unknown schema.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        progress = self.path / PROGRESS_FILE
+        if progress.exists():
+            state = json.loads(progress.read_text())
+            done, wanted = sum(state["committed"].values()), sum(state["info"]["frames"].values())
+            raise DatasetError(
+                f"{self.path}: recording stopped at {done:,} of {wanted:,} frames; run the same `genie record` command again to finish it."
+            )
+        if not (self.path / "zarr.json").exists():
+            raise DatasetError(f"{self.path} is not a dataset; make one with `genie record coinrun --out {self.path}`.")
+        self.group = zarr.open_group(self.path, mode="r")
+        try:
+            self.info = DatasetInfo.model_validate(dict(self.group.attrs))
+        except ValidationError as error:
+            raise DatasetError(f"{self.path}: its attributes are not a dataset's ({error.error_count()} errors): {error}") from error
+        if self.info.schema_version != SCHEMA_VERSION:
+            raise DatasetError(
+                f"{self.path}: schema version {self.info.schema_version}, this genie reads {SCHEMA_VERSION}; record it again."
+            )
+        self._splits: dict[str, SplitData] = {}
+
+    def split(self, name: Split) -> SplitData:
+        """The arrays of one split; small ones in memory, frames read chunk by chunk when asked."""
+        if name not in self._splits:
+            group = self.group[name]
+            if not isinstance(group, zarr.Group):
+                raise DatasetError(f"{self.path}: split {name} is not a group; record the dataset again.")
+            small = {key: np.asarray(group[key][:]) for key in ("actions", "rewards", "episode_starts", "level_seeds")}  # type: ignore[index]
+            frames = group["frames"]
+            if not isinstance(frames, zarr.Array) or frames.shape[0] != len(small["actions"]):
+                raise DatasetError(f"{self.path}: split {name} has frames and actions of different length; record it again.")
+            self._splits[name] = SplitData(frames=frames, **small)
+        return self._splits[name]
+
+
+class DatasetWriter:
+    """Writes whole episodes; survives `kill -9` by committing shard by shard.
+
+    `add` takes one episode; `close` finishes the dataset. A writer opened on an unfinished recording with the same info
+    goes on from the last commit; with other info it refuses.
+    """
+
+    def __init__(self, path: str | Path, info: DatasetInfo) -> None:
+        self.path = Path(path)
+        self.info = info
+        progress = self.path / PROGRESS_FILE
+        if (self.path / "zarr.json").exists() and not progress.exists():
+            raise DatasetError(f"{self.path} is already a finished dataset; choose another --out or remove the folder.")
+        if progress.exists():
+            state = json.loads(progress.read_text())
+            if DatasetInfo.model_validate(state["info"]) != info:
+                raise DatasetError(
+                    f"{self.path} holds an unfinished recording made with other settings; "
+                    f"give the same ones to finish it, or remove the folder."
+                )
+            self.committed: dict[str, int] = dict(state["committed"])
+            self._episodes: dict[str, list[list[int]]] = state["episodes"]
+        else:
+            if self.path.exists() and any(self.path.iterdir()):
+                raise DatasetError(f"{self.path} is not empty and not a recording; choose another --out.")
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.committed = dict.fromkeys(info.frames, 0)
+            self._episodes = {name: [] for name in info.frames}
+            self._commit()
+        self.group = zarr.open_group(self.path, mode="a")
+        if sum(self.committed.values()) == 0:
+            for name, count in info.frames.items():
+                self._create_arrays(name, count)
+        self._pending: dict[str, list[dict[str, Any]]] = {name: [] for name in info.frames}
+
+    def _create_arrays(self, name: str, count: int) -> None:
+        split = self.group.require_group(name)
+        height, width = self.info.resolution
+        split.create_array(
+            "frames",
+            shape=(count, height, width, 3),
+            dtype="uint8",
+            chunks=(CHUNK_FRAMES, height, width, 3),
+            shards=(SHARD_FRAMES, height, width, 3),
+            compressors=[ZstdCodec(level=1)],
+            overwrite=True,
+        )
+        for key, dtype in (("actions", "uint8"), ("rewards", "float32")):
+            split.create_array(key, shape=(count,), dtype=dtype, chunks=(SHARD_FRAMES,), overwrite=True)
+
+    def wanted(self, split: str) -> int:
+        """Frames this split still needs, those waiting for the next commit counted as there."""
+        pending = sum(len(e["actions"]) for e in self._pending[split])
+        return self.info.frames[split] - self.committed[split] - pending
+
+    def add(self, split: str, frames: np.ndarray, actions: np.ndarray, rewards: np.ndarray, level_seed: int) -> None:
+        """Append one episode: uint8 [T, H, W, 3], [T], [T]; cut where the split is full."""
+        room = self.wanted(split)
+        if room <= 0 or len(frames) == 0:
+            return
+        self._pending[split].append(
+            {"frames": frames[:room], "actions": actions[:room], "rewards": rewards[:room], "seed": int(level_seed)}
+        )
+        waiting = sum(len(e["actions"]) for e in self._pending[split])
+        if waiting >= 2 * SHARD_FRAMES or self.wanted(split) == 0:
+            self._flush(split)
+
+    def _flush(self, name: str) -> None:
+        """Write whole episodes that end on or before the last full shard (or all of them when the split is full)."""
+        pending, self._pending[name] = self._pending[name], []
+        start = position = self.committed[name]
+        for episode in pending:
+            self._episodes[name].append([position, episode["seed"]])
+            position += len(episode["actions"])
+        split = self.group[name]
+        for key in ("frames", "actions", "rewards"):
+            split[key][start:position] = np.concatenate([e[key] for e in pending])  # type: ignore[index]
+        self.committed[name] = position
+        self._commit()
+
+    def _commit(self) -> None:
+        write_json(
+            self.path / PROGRESS_FILE,
+            {"info": self.info.model_dump(mode="json"), "committed": self.committed, "episodes": self._episodes},
+        )
+
+    def close(self) -> None:
+        """Write the episode tables and mark the dataset complete.
+
+        Raises:
+            DatasetError: a split is not full yet.
+        """
+        for name in self.info.frames:
+            if self.wanted(name) > 0:
+                raise DatasetError(f"{self.path}: split {name} still needs {self.wanted(name):,} frames.")
+            table = np.asarray(self._episodes[name], dtype=np.int64).reshape(-1, 2)
+            split = self.group.require_group(name)
+            for column, key in enumerate(("episode_starts", "level_seeds")):
+                split.create_array(key, data=table[:, column].copy(), overwrite=True)
+        self.group.attrs.update(self.info.model_dump(mode="json"))
+        (self.path / PROGRESS_FILE).unlink()

@@ -1,0 +1,93 @@
+"""Rollouts against the truth: from a few real frames, how far is the model's frame from the real one, step by step.
+
+Clips are uint8 `[B, T, H, W, 3]` of held-out levels; the first `PROMPT_FRAMES` are the prompt. Beside every figure stands "copy the
+last frame", since on a slow game that scores well too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genie.data.clips import Clips, ClipSampler
+from genie.metrics import CHANGED_LEVELS, psnr, squared_error
+from genie.runtime.actions import ActionTable
+from genie.runtime.engine import TorchEngine
+from genie.runtime.rollout import BatchRollout
+from genie.runtime.sampling import Sampling
+
+PROMPT_FRAMES = 4
+MOVING_SHARE = 0.1  # of the pixels must have changed in the prompt's last step for a clip to be "in motion"
+DELTA_STEPS = 4  # Δ_t PSNR (Genie, section 3) is reported at t = 4
+
+
+def clips_in_motion(sampler: ClipSampler, count: int) -> Clips:
+    """`count` clips spread over the split whose prompt ends in motion, the same on every call."""
+    found: list[np.ndarray] = []
+    for start in sampler.spread_starts(4 * count):
+        last = sampler.read(np.array([start]), PROMPT_FRAMES).frames[0, -2:].astype(np.int16)
+        if (np.abs(last[1] - last[0]) > CHANGED_LEVELS).any(-1).mean() >= MOVING_SHARE:
+            found.append(start)
+    chosen = np.linspace(0, len(found) - 1, min(count, len(found))).astype(np.int64)
+    return sampler.read(np.array(found)[chosen])
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Squared errors int [B, steps] of rollouts under the true actions, under random ones, and of copying."""
+
+    error: np.ndarray
+    random_error: np.ndarray
+    copy_error: np.ndarray
+    frames: np.ndarray  # uint8 [B, steps, H, W, 3]: the rollouts under the true actions
+
+    def psnr_at(self, step: int) -> float:
+        """PSNR in dB of the frame `step` frames on (1 = the next)."""
+        return psnr(self.error[:, step - 1])
+
+    def copy_at(self, step: int) -> float:
+        """PSNR in dB of the last prompt frame against the frame `step` frames on."""
+        return psnr(self.copy_error[:, step - 1])
+
+    @property
+    def delta(self) -> float:
+        """Δ_4 PSNR in dB: how much better the frame is under the true actions than under random ones."""
+        return self.psnr_at(DELTA_STEPS) - psnr(self.random_error[:, DELTA_STEPS - 1])
+
+
+def measure(
+    engine: TorchEngine,
+    table: ActionTable,
+    sampling: Sampling,
+    clips: np.ndarray,
+    actions: np.ndarray,
+    pool: np.ndarray,
+    seed: int = 0,
+) -> Horizon:
+    """Roll every clip out after its prompt, under its own actions and under random ones from `pool`.
+
+    Args:
+        clips: uint8 [B, T, H, W, 3]; the first `PROMPT_FRAMES` are the prompt.
+        actions: int [B, T-1], action ids of the table between neighbouring frames.
+        pool: int [K], the ids that random actions are drawn from.
+    """
+    prompts, truth = clips[:, :PROMPT_FRAMES], clips[:, PROMPT_FRAMES:]
+    chosen = actions[:, PROMPT_FRAMES - 1 :]
+    random = np.random.default_rng([seed, 5]).choice(pool, size=chosen.shape)
+    made = roll(engine, table, sampling, prompts, chosen, seed)
+    made_random = roll(engine, table, sampling, prompts, random[:, :DELTA_STEPS], seed)
+    return Horizon(
+        error=squared_error(made, truth),
+        random_error=squared_error(made_random, truth[:, :DELTA_STEPS]),
+        copy_error=squared_error(np.broadcast_to(prompts[:, -1:], truth.shape), truth),
+        frames=made,
+    )
+
+
+def roll(
+    engine: TorchEngine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """Frames under given actions: prompts uint8 [B, T, H, W, 3], actions int [B, S] -> uint8 [B, S, H, W, 3]."""
+    batch = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(seed, seed + len(prompts)))
+    return np.stack([batch.step([int(a) for a in column]) for column in actions.T], axis=1)

@@ -1,0 +1,180 @@
+"""Rollouts: frames made step by step, one rollout or B of them in one forward pass.
+
+A rollout is a prompt, a seed and the actions given since; the same three give the same frames to the bit on one machine,
+back end and thread count. Noise belongs to the frame number, so a restored snapshot goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from genie.errors import GenieError
+from genie.runtime.actions import Action, ActionTable
+from genie.runtime.engine import State, TorchEngine
+from genie.runtime.noise import uniform
+from genie.runtime.sampling import Sampling
+
+
+@dataclass(frozen=True)
+class _Past:
+    """One past frame and what led to it, kept while it is in the context: `edit` puts changed pixels there."""
+
+    frame: np.ndarray  # uint8 [B, H, W, 3]
+    actions: np.ndarray  # int [B]
+    codes: np.ndarray  # int [B, N, G]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a rollout is at one moment; `restore` continues from it to the bit."""
+
+    state: State
+    tokens: np.ndarray
+    index: int
+    salts: tuple[int, ...]
+    history: tuple[_Past, ...]
+
+
+@dataclass
+class BatchRollout:
+    """B rollouts in step. Made by `World.start_batch`; rows may differ from a lone rollout in the last bits, since
+    matrix products of another size round differently."""
+
+    engine: TorchEngine
+    table: ActionTable
+    sampling: Sampling
+    seeds: tuple[int, ...]
+    state: State
+    tokens: np.ndarray  # int [B, N, G]: codes of the current frames
+    index: int = 0  # frames made since the prompt
+    salts: tuple[int, ...] = ()
+    history: list[_Past] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, engine: TorchEngine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, seeds: Sequence[int]) -> BatchRollout:
+        """Start after the prompts: uint8 [B, T, H, W, 3] and B seeds."""
+        batch, length = prompts.shape[:2]
+        prompts = prompts[:, max(0, length - engine.context - 1) :]
+        tokens = np.zeros((batch, *engine.noise_shape[1:]), np.int64)
+        state = engine.start(prompts[:, 0])
+        history = [_Past(prompts[:, 0], np.zeros(batch, np.int64), tokens)]
+        if prompts.shape[1] > 1:
+            actions, codes = engine.infer_actions(prompts), engine.encode(prompts)
+            for t in range(1, prompts.shape[1]):
+                past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
+                engine.commit(state, past.actions, past.codes, past.frame)
+                history.append(past)
+        return cls(engine, table, sampling, tuple(seeds), state, tokens, salts=(0,) * batch, history=history)
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The current frames, uint8 [B, H, W, 3]."""
+        return self.state.frame
+
+    def step(self, actions: Sequence[Action | str | int]) -> np.ndarray:
+        """One action for each rollout -> the next frames, uint8 [B, H, W, 3]."""
+        if len(actions) != len(self.seeds):
+            raise GenieError(f"{len(actions)} actions for {len(self.seeds)} rollouts; give one for each.")
+        ids = np.array([self.table.find(action).id for action in actions])
+        noise = np.stack(
+            [
+                uniform(seed, salt, self.index, (self.sampling.passes, *self.engine.noise_shape))
+                for seed, salt in zip(self.seeds, self.salts, strict=True)
+            ]
+        )
+        self.tokens = self.engine.step(self.state, ids, noise, self.sampling)
+        self.index += 1
+        self.history.append(_Past(self.state.frame, ids, self.tokens))
+        del self.history[: -self.engine.context - 1]
+        return self.frames
+
+    def snapshot(self) -> Snapshot:
+        """What `restore` needs to continue from here, to the bit."""
+        return Snapshot(self.state.copy(), self.tokens, self.index, self.salts, tuple(self.history))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this rollout (or of one of the same world and batch size)."""
+        if snapshot.state.frame.shape != self.state.frame.shape:
+            raise GenieError("the snapshot is of another batch size or resolution; restore it where it was taken.")
+        self.state, self.tokens = snapshot.state.copy(), snapshot.tokens
+        self.index, self.salts, self.history = snapshot.index, snapshot.salts, list(snapshot.history)
+
+    def edit(self, frames: np.ndarray, stick: int = 5) -> None:
+        """Put edited frames uint8 [B, H, W, 3] in place of the current ones and go on from them.
+
+        The changed pixels are also put into the frames before, `stick` context frames in all, so that the world takes
+        them for something that was there.
+        """
+        if frames.shape != self.state.frame.shape or frames.dtype != np.uint8:
+            raise GenieError(f"an edited frame must be uint8 {self.state.frame.shape[1:]}, not {frames.dtype} {frames.shape[1:]}.")
+        if stick < 1:
+            raise GenieError("stick is how many context frames take the edit; it must be 1 or more.")
+        changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
+        for past in range(max(0, len(self.history) - stick), len(self.history)):
+            patched = np.where(changed, frames, self.history[past].frame)
+            self.history[past] = replace(self.history[past], frame=patched)
+        again = self.history[max(1, len(self.history) - stick + 1) :]  # the steps that read a changed frame
+        first = len(self.history) - len(again) - 1
+        self.state.cache.rewind(len(again))
+        self.state.before, self.state.frame = self.history[max(0, first - 1)].frame, self.history[first].frame
+        for step in again:
+            self.engine.commit(self.state, step.actions, step.codes, step.frame)
+
+
+class Rollout:
+    """One rollout: the batch of one, with the batch axis taken off. Made by `World.start`."""
+
+    def __init__(self, batch: BatchRollout) -> None:
+        self._batch = batch
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The current frame, uint8 [H, W, 3]."""
+        return self._batch.frames[0]
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Codes of the current frame, int [N, G] (zeros before the first step)."""
+        return self._batch.tokens[0]
+
+    @property
+    def index(self) -> int:
+        """Frames made since the prompt."""
+        return self._batch.index
+
+    @property
+    def seed(self) -> int:
+        """Seed of the noise."""
+        return self._batch.seeds[0]
+
+    @property
+    def salt(self) -> int:
+        """Salt of the noise; another one is another roll of the same dice from here on."""
+        return self._batch.salts[0]
+
+    @salt.setter
+    def salt(self, value: int) -> None:
+        self._batch.salts = (value,)
+
+    def step(self, action: Action | str | int) -> np.ndarray:
+        """Act, by `Action`, name or id -> the next frame, uint8 [H, W, 3].
+
+        Raises:
+            ActionError: the world has no such action.
+        """
+        return self._batch.step([action])[0]
+
+    def snapshot(self) -> Snapshot:
+        """What `restore` needs to continue from here, to the bit."""
+        return self._batch.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot; going on from it equals never having stopped."""
+        self._batch.restore(snapshot)
+
+    def edit(self, frame: np.ndarray, stick: int = 5) -> None:
+        """Put an edited frame uint8 [H, W, 3] in place of the current one; `stick` context frames take the change."""
+        self._batch.edit(frame[None], stick)

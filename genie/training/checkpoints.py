@@ -1,0 +1,56 @@
+"""Training state on disk: tensors in safetensors, numbers in its metadata, written to a temporary name and renamed.
+
+`kill -9` at any moment leaves the previous checkpoint whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from genie.errors import TrainingError
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Write tensors and JSON numbers as one file, atomically."""
+    partial = path.with_name(path.name + ".partial")
+    contiguous = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
+    os.replace(partial, path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            numbers = json.loads((file.metadata() or {})["numbers"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); remove it to start this stage again.") from error
+    return tensors, numbers
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's per-parameter state, under the parameters' names."""
+    return {
+        f"{name}.{key}": value for name, parameter in model.named_parameters() for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    for name, parameter in model.named_parameters():
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            if f"{name}.{key}" in tensors:
+                optimizer.state[parameter][key] = tensors[f"{name}.{key}"]

@@ -1,0 +1,152 @@
+"""Stage three: the dynamics, on the tokenizer's unrolled frames and codes, under latent and recorded actions in equal parts.
+
+To be robust to its own mistakes the model sees noisy frames, wrong codes among the known ones, and contexts of both kinds that it
+will meet: the tokenizer's own frames (a rollout) and real ones (a prompt).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genie.data.clips import ClipSampler
+from genie.data.store import UNKNOWN_ACTION, Dataset
+from genie.dynamics import Dynamics, DynamicsConfig, masked_loss, random_known
+from genie.horizons import PROMPT_FRAMES, clips_in_motion, measure
+from genie.latent_actions import LatentActionModel
+from genie.pictures import grid
+from genie.runtime.actions import ActionTable
+from genie.runtime.engine import TorchEngine
+from genie.runtime.sampling import Sampling
+from genie.training.loop import Validation
+from genie.training.tokens import TokenReader
+from tokenizer import VideoTokenizer, to_float
+
+FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, frames in [-1, 1]
+WRONG_CODES = 0.1  # largest share of the known codes replaced at random
+CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
+
+
+@dataclass(frozen=True)
+class DynamicsData:
+    """What the stage reads."""
+
+    rows: int = 2
+    slots: int = 16
+    skip: int = 2
+    seed: int = 0
+    real_share: float = 0.2  # of the batches come from real frames instead of the tokenizer's
+    validation_clips: int = 32
+    horizon: int = 10
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), codes [B, S, N, G] or None, ids [B, S]."""
+
+    frames: np.ndarray
+    codes: np.ndarray | None  # None: real frames, encoded on the fly
+    actions: np.ndarray
+
+
+class DynamicsObjective:
+    """Predict the hidden codes of every slot."""
+
+    name = "dynamics"
+    key_metric = "psnr_1"
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        tokens: Path,
+        tokenizer: VideoTokenizer,
+        latent_actions: LatentActionModel,
+        config: DynamicsConfig,
+        table: ActionTable,
+        data: DynamicsData,
+        sampling: Sampling,
+    ) -> None:
+        torch.manual_seed(data.seed)
+        self.model = Dynamics(config, tokenizer.config)
+        self._tokenizer, self._latent_actions = tokenizer.eval(), latent_actions.eval()
+        self._data, self._table, self._sampling = data, table, sampling
+        self._latent_count = latent_actions.config.actions
+        self._tokens = TokenReader(tokens, "train")
+        self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
+        held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
+        self._held_out = clips_in_motion(held_out, data.validation_clips)
+
+    def batch(self, step: int) -> Sequences:
+        rng = np.random.default_rng([self._data.seed, 3, step])
+        walks = rng.integers(self._tokens.walks, size=self._data.rows)
+        first = rng.integers(-1, self._tokens.length - self._data.slots - 1, size=self._data.rows)  # -1: no frame before
+        moments = np.maximum(first[:, None] + np.arange(self._data.slots + 2), 0)
+        slots = moments[:, 2:] - 1  # codes and actions of frame t stand at t-1
+        latent, recorded = self._tokens.latent[walks[:, None], slots], self._tokens.recorded[walks[:, None], slots]
+        actions = self._mix(rng, latent, recorded)
+        if rng.random() < self._data.real_share:
+            starts = self._tokens.starts[walks] + self._data.skip * np.maximum(first, 0)
+            real = self._real.read(starts, self._data.slots + 2).frames
+            offsets = moments - np.maximum(first, 0)[:, None]
+            return Sequences(real[np.arange(len(walks))[:, None], offsets], None, actions)
+        return Sequences(self._tokens.frames[walks[:, None], moments], self._tokens.codes[walks[:, None], slots], actions)
+
+    def _mix(self, rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray) -> np.ndarray:
+        """Action ids: latent codes in half of the rows, recorded actions in the others where they are known."""
+        by_name = (rng.random(len(latent)) < 0.5)[:, None] & (recorded != UNKNOWN_ACTION)
+        return np.where(by_name, recorded.astype(np.int64) + self._latent_count, latent.astype(np.int64))
+
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+        frames = to_float(torch.from_numpy(batch.frames))
+        if batch.codes is None:
+            with torch.no_grad():
+                flat = self._tokenizer.encode(frames[:, 1:-1].flatten(0, 1), frames[:, 2:].flatten(0, 1))
+            codes = flat.unflatten(0, (len(frames), -1))
+        else:
+            codes = torch.from_numpy(batch.codes.astype(np.int64))
+        actions = torch.from_numpy(batch.actions)
+        known = random_known(codes.shape, generator)
+        amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
+        noisy = frames[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
+        pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
+        logits = self.model(pairs, self._corrupt(codes, generator), known, actions)
+        loss = masked_loss(logits, codes, known)
+        return loss, {}, codes.shape[0] * codes.shape[1]
+
+    def _corrupt(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Replace a share of the codes at random, in most of the sequences."""
+        amount = torch.rand((len(codes), 2, 1, 1, 1), generator=generator)
+        share = torch.where(amount[:, 0] < CORRUPTED_SHARE, amount[:, 1] * WRONG_CODES, 0.0)
+        wrong = torch.rand(codes.shape, generator=generator) < share
+        random = torch.randint(self._tokenizer.config.vocabulary, codes.shape, generator=generator)
+        return torch.where(wrong, random, codes)
+
+    def validate(self) -> Validation:
+        engine = TorchEngine(self._tokenizer, self._latent_actions, self.model)
+        clips = self._held_out
+        kinds = {"": (engine.infer_actions(clips.frames), np.arange(self._latent_count))}
+        if (clips.actions != UNKNOWN_ACTION).all():
+            recorded = np.arange(self._latent_count, self.model.config.actions)
+            kinds["_recorded"] = (clips.actions + self._latent_count, recorded)
+        metrics: dict[str, float] = {}
+        shown: list[np.ndarray] = []
+        for suffix, (actions, pool) in kinds.items():
+            found = measure(engine, self._table, self._sampling, clips.frames, actions, pool)
+            steps = sorted({1, min(4, self._data.horizon), self._data.horizon})
+            metrics |= {f"psnr_{step}{suffix}": found.psnr_at(step) for step in steps}
+            metrics[f"delta_4{suffix}"] = found.delta
+            if not suffix:
+                metrics |= {f"copy_{step}": found.copy_at(step) for step in steps}
+                for truth, made in zip(clips.frames[:6], found.frames[:6], strict=True):
+                    shown += [truth, np.concatenate([truth[:PROMPT_FRAMES], made])]
+        return Validation(metrics, grid(shown))
+
+    def carried(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, carried: dict[str, Tensor]) -> None:
+        return None

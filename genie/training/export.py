@@ -1,0 +1,87 @@
+"""From a finished run to a world bundle, with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from genie.bundle import save_bundle
+from genie.data.store import DatasetInfo
+from genie.runtime.actions import Action
+from genie.runtime.sampling import Sampling
+
+
+def export_world(
+    path: Path,
+    info: DatasetInfo,
+    sampling: Sampling,
+    skip: int,
+    actions: tuple[Action, ...],
+    idle: int,
+    models: Mapping[str, nn.Module],
+    prompts: np.ndarray,
+    notes: Mapping[str, dict[str, Any]],
+) -> Path:
+    """Write the bundle folder.
+
+    Args:
+        prompts: uint8 [P, T, H, W, 3] from held-out levels.
+        notes: what each stage noted: steps, seconds and the metrics of its last validation.
+    """
+    training = {
+        "dataset": {"name": info.name, "frames": info.frames, "recipe": info.recipe, "licence": info.licence},
+        "stages": {name: _numbers(note) for name, note in notes.items()},
+    }
+    fields = {
+        "name": info.name,
+        "title": f"{info.name}, learned from {info.frames['train']:,} frames of gameplay",
+        "licence": f"weights: Apache-2.0; trained on: {info.licence}",
+        "frame_rate": info.game_rate / skip,
+        "frame_skip": skip,
+        "actions": actions,
+        "idle": idle,
+        "sampling": sampling,
+        "tokenizer": models["tokenizer"].config,
+        "latent_actions": models["latent_actions"].config,
+        "dynamics": models["dynamics"].config,
+        "training": training,
+    }
+    named = {f"level-{number:02d}": clip for number, clip in enumerate(prompts)}
+    save_bundle(path, fields, models, named, card(fields, training))
+    return path
+
+
+def card(fields: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    """The bundle's README.md: data, licence, cost, metrics, limits."""
+    dataset = training["dataset"]
+    lines = [
+        f"# {fields['name']}",
+        "",
+        f"{fields['title']}. {fields['frame_rate']:g} frames a second, {fields['frame_skip']} game steps a frame.",
+        "",
+        "## Data and licence",
+        "",
+        f"- {dataset['frames']['train']:,} training frames, {dataset['frames']['held_out']:,} held-out frames; "
+        f"{dataset['recipe'].get('game', dataset['name'])}.",
+        f"- Recipe: `{dataset['recipe']}`",
+        f"- {fields['licence']}.",
+        "",
+        "## Cost and metrics on held-out levels",
+        "",
+        "| stage | minutes | steps | metrics of the last validation |",
+        "|---|---|---|---|",
+    ]
+    for name, note in training["stages"].items():
+        metrics = ", ".join(f"{key} {value:.3g}" for key, value in note["metrics"].items())
+        lines.append(f"| {name} | {note['seconds'] / 60:.1f} | {note['steps']:,} | {metrics} |")
+    names = ", ".join(f"`{action.name}`" for action in fields["actions"])
+    return "\n".join([*lines, "", "## Actions", "", names, ""])
+
+
+def _numbers(note: dict[str, Any]) -> dict[str, Any]:
+    metrics = {key: round(float(value), 4) for key, value in note["metrics"].items()}
+    return {"seconds": round(note["seconds"], 1), "steps": note["step"], "metrics": metrics}

@@ -1,0 +1,290 @@
+"""The three stages in order: tokenizer, latent actions, (encode the dataset), dynamics, (export the world).
+
+A finished stage is not trained again; an unfinished one goes on from its checkpoint. `settings.json` in the run folder keeps what the run
+was started with, so that resuming needs no flags and cannot change them by accident.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from genie.data.clips import ClipSampler
+from genie.data.store import Dataset, write_json
+from genie.dynamics import DynamicsConfig
+from genie.errors import TrainingError
+from genie.horizons import PROMPT_FRAMES, clips_in_motion
+from genie.latent_actions import LatentActionConfig, LatentActionModel
+from genie.runtime.actions import Action, ActionTable
+from genie.runtime.sampling import Sampling
+from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
+from genie.training.export import export_world
+from genie.training.latent_stage import LatentData, LatentObjective
+from genie.training.loop import Objective, Plan, is_finished, load_model, train
+from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
+from genie.training.tokens import TokenPlan, encode_dataset
+from tokenizer import TokenizerConfig, VideoTokenizer
+
+Stage = Literal["tokenizer", "latent_actions", "dynamics"]
+STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
+SETTINGS_FILE = "settings.json"
+
+
+class StageSettings(BaseModel):
+    """How long and how fast one stage learns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minutes: float | None = None
+    steps: int | None = None
+    learning_rate: float = Field(gt=0)
+    rows: int = Field(ge=1)  # clips or sequences a step
+
+    def plan(self, settings: Settings) -> Plan:
+        """The loop's plan."""
+        return Plan(
+            minutes=self.minutes,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            warmup_steps=settings.warmup_steps,
+            seed=settings.seed,
+            bf16=settings.bf16,
+            validate_seconds=settings.validate_seconds,
+            checkpoint_seconds=settings.checkpoint_seconds,
+        )
+
+
+class Settings(BaseModel):
+    """Everything a run is made with. The defaults are the shipped CoinRun world's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    latent_actions: LatentActionConfig = LatentActionConfig()
+    dynamics: dict[str, int] = {}  # fields of DynamicsConfig other than `actions`, which the data decides
+    sampling: Sampling = Sampling()
+    skip: int = Field(default=2, ge=1)
+    seed: int = 0
+    bf16: bool = True
+    stages: dict[Stage, StageSettings] = {
+        "tokenizer": StageSettings(minutes=30, learning_rate=1.2e-3, rows=6),
+        "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
+        "dynamics": StageSettings(minutes=60, learning_rate=1.2e-3, rows=2),
+    }
+    walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
+    slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
+    token_frames: int = Field(default=200_000, ge=1)  # encoded for the dynamics
+    token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
+    warmup_steps: int = Field(default=50, ge=1)
+    validate_seconds: float = 150.0
+    checkpoint_seconds: float = 60.0
+    validation_clips: int = Field(default=32, ge=1)
+
+    def bounded(self, minutes: float | None, steps: int | None) -> Settings:
+        """The same settings with `minutes` shared among the stages as before, or `steps` for each stage."""
+        if minutes is None and steps is None:
+            return self
+        if minutes is not None and steps is not None:
+            raise TrainingError("give --minutes or --steps, not both.")
+        whole = sum(stage.minutes or 0.0 for stage in self.stages.values()) or 1.0
+        return self.model_copy(
+            update={
+                "stages": {
+                    name: stage.model_copy(
+                        update={"steps": steps, "minutes": None}
+                        if steps is not None
+                        else {"minutes": (minutes or 0) * (stage.minutes or whole / 3) / whole, "steps": None}
+                    )
+                    for name, stage in self.stages.items()
+                }
+            }
+        )
+
+
+def presets() -> dict[str, Settings]:
+    """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
+    small = TokenizerConfig(codes=2, width=16, blocks=1)
+    stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
+    return {
+        "default": Settings(),
+        "per-frame": Settings(tokenizer=TokenizerConfig.per_frame()),
+        "smoke": Settings(
+            tokenizer=small,
+            latent_actions=LatentActionConfig(width=16),
+            dynamics={"width": 64, "layers": 2, "heads": 4, "frame_width": 16, "context": 8},
+            stages=dict.fromkeys(STAGES, stage),
+            warmup_steps=10,
+            checkpoint_seconds=1.0,
+            walk=4,
+            slots=8,
+            token_frames=800,
+            token_length=17,
+            validation_clips=4,
+        ),
+    }
+
+
+def settings_of_run(run: Path, wanted: Settings | None) -> Settings:
+    """The settings a run was started with; `wanted` starts a new one.
+
+    Raises:
+        TrainingError: the run exists with other settings, or its settings file is damaged.
+    """
+    path = run / SETTINGS_FILE
+    if not path.exists():
+        if run.exists() and any(run.iterdir()):
+            raise TrainingError(f"{run} is not empty and not a training run; choose another --out.")
+        run.mkdir(parents=True, exist_ok=True)
+        wanted = wanted or Settings()
+        write_json(path, wanted.model_dump(mode="json"))
+        return wanted
+    try:
+        kept = Settings.model_validate(json.loads(path.read_text()))
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
+    if wanted is not None and wanted != kept:
+        raise TrainingError(f"{run} was started with other settings; leave out the flags to go on, or choose another --out.")
+    return kept
+
+
+class Pipeline:
+    """One training run on one dataset in one folder."""
+
+    def __init__(self, dataset: Dataset, run: Path, settings: Settings, console: Console | None = None) -> None:
+        self.dataset, self.run, self.settings = dataset, run, settings
+        self.console = console or Console()
+        resolution = dataset.info.resolution
+        self.tokenizer_config = settings.tokenizer.model_copy(update={"resolution": resolution})
+        self.latent_config = settings.latent_actions.model_copy(update={"resolution": resolution})
+        latent, recorded = self.latent_config.actions, len(dataset.info.action_names)
+        self.dynamics_config = DynamicsConfig.model_validate({**settings.dynamics, "actions": latent + recorded})
+        self.table = ActionTable(actions_of(dataset, latent))
+
+    def train(self, stage: Stage | None = None) -> Path | None:
+        """Train one stage, or all three and export the world; returns the bundle's path if it was made."""
+        for name in (stage,) if stage else STAGES:
+            plan = self._plan(name)
+            if is_finished(self.run, name, plan):
+                self.console.print(f"{name}: already trained")
+                continue
+            train(self._objective(name), plan, self.run, self.console)
+        if stage in (None, "dynamics"):
+            return self.export()
+        return None
+
+    def export(self) -> Path:
+        """Write the trained models as a world bundle into `run/world`."""
+        tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
+        objective = self._dynamics_objective(tokenizer, latent_actions)
+        notes = {"dynamics": load_model(self.run, "dynamics", objective.model)}
+        notes["tokenizer"] = load_model(self.run, "tokenizer", tokenizer)
+        notes["latent_actions"] = load_model(self.run, "latent_actions", latent_actions)
+        idle = self._idle(latent_actions)
+        held_out = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.settings.skip, self.settings.seed)
+        path = export_world(
+            self.run / "world",
+            self.dataset.info,
+            self.settings.sampling,
+            self.settings.skip,
+            self.table.actions,
+            idle,
+            {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": objective.model},
+            clips_in_motion(held_out, 12).frames,
+            notes,
+        )
+        self.console.print(f"world: {path}  (play it: genie play {path})")
+        return path
+
+    def _plan(self, stage: Stage) -> Plan:
+        return self.settings.stages[stage].plan(self.settings)
+
+    def _objective(self, stage: Stage) -> Objective:
+        settings = self.settings
+        rows = settings.stages[stage].rows
+        if stage == "tokenizer":
+            data = TokenizerData(
+                rows=rows, walk=settings.walk, skip=settings.skip, seed=settings.seed, validation_clips=min(24, settings.validation_clips)
+            )
+            return TokenizerObjective(self.dataset, self.tokenizer_config, data)
+        if stage == "latent_actions":
+            return LatentObjective(
+                self.dataset,
+                self.latent_config,
+                LatentData(rows=rows, skip=settings.skip, seed=settings.seed, validation_clips=4 * settings.validation_clips),
+            )
+        tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
+        self._encode(tokenizer, latent_actions)
+        return self._dynamics_objective(tokenizer, latent_actions)
+
+    def _tokenizer(self) -> VideoTokenizer:
+        model = VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        load_model(self.run, "tokenizer", model)
+        return model
+
+    def _latent_actions(self) -> LatentActionModel:
+        model = LatentActionModel(self.latent_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        load_model(self.run, "latent_actions", model)
+        return model
+
+    def _dynamics_objective(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> DynamicsObjective:
+        settings = self.settings
+        data = DynamicsData(
+            rows=settings.stages["dynamics"].rows,
+            slots=settings.slots,
+            skip=settings.skip,
+            seed=settings.seed,
+            validation_clips=settings.validation_clips,
+        )
+        return DynamicsObjective(
+            self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling
+        )
+
+    def _encode(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> None:
+        settings = self.settings
+        share = self.dataset.info.frames["held_out"] / max(1, self.dataset.info.frames["train"])
+        plan = TokenPlan(
+            train_frames=settings.token_frames,
+            held_out_frames=max(1, round(settings.token_frames * min(share, 0.05))),
+            length=settings.token_length,
+            skip=settings.skip,
+            seed=settings.seed,
+        )
+        columns = (TextColumn("encode the dataset"), BarColumn(), TextColumn("{task.completed}/{task.total} walks"), TimeRemainingColumn())
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task("encode")
+            encode_dataset(
+                self.dataset,
+                tokenizer,
+                latent_actions,
+                plan,
+                self.run / "tokens",
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+
+    def _idle(self, latent_actions: LatentActionModel) -> int:
+        """What happens while no key is held: the recorded action without keys, else the most frequent latent one."""
+        for action in self.table.actions:
+            if action.kind == "recorded" and not action.keys:
+                return action.id
+        return int(np.argmax(latent_actions.quantizer._codebook.cluster_size.sum(0).numpy()))
+
+
+def actions_of(dataset: Dataset, latent: int) -> tuple[Action, ...]:
+    """The action table of a world trained on this dataset: latent ones first, then the recorded ones by name."""
+    info = dataset.info
+    found = [Action(id=i, name=f"action {i}", kind="latent", keys=(str(i + 1),) if i < 9 else ()) for i in range(latent)]
+    keys = info.action_keys or ((),) * len(info.action_names)
+    for number, (name, held) in enumerate(zip(info.action_names, keys, strict=True)):
+        pad = tuple(GAMEPAD[key] for key in held if key in GAMEPAD)
+        found.append(Action(id=latent + number, name=name, kind="recorded", keys=held, gamepad=pad))
+    return tuple(found)
+
+
+GAMEPAD = {"left": "dpad_left", "right": "dpad_right", "up": "dpad_up", "down": "dpad_down", "jump": "a"}

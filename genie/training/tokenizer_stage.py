@@ -1,0 +1,118 @@
+"""Stage one: the video tokenizer, trained unrolled on its own output.
+
+Each batch row walks along a long clip: three steps a batch with gradients through all of them, and its last frame carried into
+the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genie.data.clips import Clips, ClipSampler, ClipStream
+from genie.data.store import Dataset
+from genie.metrics import changed_error, perplexity, psnr, squared_error
+from genie.pictures import grid
+from genie.training.loop import Validation
+from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
+from tokenizer.model import round_to_uint8_grid
+
+ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
+QUARTIC_WEIGHT = 0.5  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
+NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
+NOISE_SHARE = 0.3  # of the rows
+
+
+@dataclass(frozen=True)
+class TokenizerData:
+    """What the stage reads."""
+
+    rows: int = 6
+    unroll: int = 3  # steps a batch, with gradients through all
+    walk: int = 16  # batches a row goes on before it jumps
+    skip: int = 2
+    seed: int = 0
+    validation_clips: int = 24
+    validation_frames: int = 33
+
+
+class TokenizerObjective:
+    """Reconstruct frames from codes and the model's own last frame."""
+
+    name = "tokenizer"
+    key_metric = "psnr"
+
+    def __init__(self, dataset: Dataset, config: TokenizerConfig, data: TokenizerData) -> None:
+        torch.manual_seed(data.seed)
+        self.model = VideoTokenizer(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._data = data
+        self._stream = ClipStream(dataset.split("train"), data.rows, data.unroll, data.walk, data.skip, data.seed)
+        self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
+        self._carried = torch.zeros(data.rows, 3, *config.resolution)
+
+    def batch(self, step: int) -> tuple[Clips, np.ndarray]:
+        return self._stream.batch(step)
+
+    def loss(self, batch: tuple[Clips, np.ndarray], generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+        clips, fresh = batch
+        frames = to_float(torch.from_numpy(clips.frames))
+        previous = torch.where(torch.from_numpy(fresh)[:, None, None, None], frames[:, 0], self._carried)
+        amount = torch.rand((len(frames), 2, 1, 1, 1), generator=generator)
+        amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
+        previous = previous + amount * torch.randn(previous.shape, generator=generator)
+        loss = torch.zeros(())
+        squared = []
+        for t in range(1, frames.shape[1]):
+            painted, codes = self.model(previous.contiguous(memory_format=torch.channels_last), frames[:, t])
+            error = painted.float() - frames[:, t]
+            squared.append(error.square().mean())
+            loss = loss + squared[-1] + ABSOLUTE_WEIGHT * error.abs().mean() + QUARTIC_WEIGHT * error.pow(4).mean()
+            previous = round_to_uint8_grid(painted.float())
+        self._carried = previous.detach()
+        steps = frames.shape[1] - 1
+        used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
+        numbers = {
+            "psnr": psnr(127.5**2 * torch.stack(squared).mean().item()),
+            "codes_used_in_batch": float(used),
+        }
+        return loss / steps, numbers, steps * len(frames)
+
+    def validate(self) -> Validation:
+        truth = self._held_out.spread(self._data.validation_clips).frames
+        made, codes = unrolled(self.model, truth)
+        truth_after, made_after = truth[:, 1:], made[:, 1:]
+        error = squared_error(made_after, truth_after)
+        still = truth[:, :-1]
+        counts = [np.bincount(codes[..., g].ravel(), minlength=self.model.config.vocabulary) for g in range(codes.shape[-1])]
+        metrics = {
+            "psnr": psnr(error),
+            "psnr_first_step": psnr(error[:, 0]),
+            "psnr_last_8": psnr(error[:, -8:]),
+            "psnr_changed_pixels": psnr(changed_error(made_after, truth_after, still)),
+            "psnr_copy": psnr(squared_error(still, truth_after)),
+            "code_perplexity": float(np.mean([perplexity(c) for c in counts])),
+            "codes_used": float(np.mean([(c > 0).mean() for c in counts])),
+        }
+        rows = [clip[::4] for pair in zip(truth[:6], made[:6], strict=True) for clip in pair]
+        return Validation(metrics, grid(rows))
+
+    def carried(self) -> dict[str, Tensor]:
+        return {"frames": self._carried}
+
+    def restore(self, carried: dict[str, Tensor]) -> None:
+        self._carried = carried["frames"]
+
+
+@torch.no_grad()
+def unrolled(model: VideoTokenizer, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G]."""
+    made, codes = [frames[:, 0]], []
+    for t in range(1, frames.shape[1]):
+        previous = to_float(torch.from_numpy(made[-1]))
+        painted, step = model(previous, to_float(torch.from_numpy(np.ascontiguousarray(frames[:, t]))))
+        made.append(to_uint8(painted).numpy())
+        codes.append(step.numpy())
+    return np.stack(made, axis=1), np.stack(codes, axis=1)

@@ -1,0 +1,220 @@
+"""World: a trained bundle, loaded and ready to play. `load_world` is where everybody starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from genie.bundle import MANIFEST, Bundle, Manifest
+from genie.errors import GenieError, WorldFormatError
+from genie.runtime.actions import Action, ActionTable
+from genie.runtime.engine import TorchEngine
+from genie.runtime.rollout import BatchRollout, Rollout
+from genie.runtime.sampling import Sampling
+
+BACKENDS = ("auto", "torch")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Frames that a rollout can start from, uint8 [T, H, W, 3]."""
+
+    name: str
+    frames: np.ndarray
+
+
+class World:
+    """The three models, the actions, the prompts and the card of one world."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto", backend: str = "auto") -> None:
+        if backend not in BACKENDS:
+            raise GenieError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}.")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self.device = torch.device(device)
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise GenieError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        self._bundle = bundle
+        self._table = ActionTable(bundle.manifest.actions, bundle.manifest.idle)
+        self.engine = TorchEngine(*bundle.models(), device=self.device)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything the bundle says of itself."""
+        return self._bundle.manifest
+
+    @property
+    def name(self) -> str:
+        """The world's name."""
+        return self.manifest.name
+
+    @property
+    def path(self) -> Path:
+        """Where the bundle lies."""
+        return self._bundle.path
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames shown a second."""
+        return self.manifest.frame_rate
+
+    @property
+    def frame_skip(self) -> int:
+        """Game steps a frame."""
+        return self.manifest.frame_skip
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """Height and width of a frame, in pixels."""
+        return self.manifest.tokenizer.resolution
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What the world can be told: latent actions always, recorded ones where the data had labels."""
+        return self.manifest.actions
+
+    @property
+    def action_table(self) -> ActionTable:
+        """The actions, to be found by name, id or held keys."""
+        return self._table
+
+    @property
+    def sampling(self) -> Sampling:
+        """The world's default sampling."""
+        return self.manifest.sampling
+
+    @cached_property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts that ship with the world."""
+        return tuple(Prompt(entry.name, self._bundle.prompt(entry)) for entry in self.manifest.prompts)
+
+    def start(self, prompt: Any = None, seed: int = 0, **sampling: Any) -> Rollout:
+        """Begin a rollout.
+
+        Args:
+            prompt: None for the first shipped prompt, a `Prompt` or the name of one, a picture file, or frames uint8
+                [H, W, 3] or [T, H, W, 3].
+            seed: seed of the noise; the same prompt, seed and actions give the same frames.
+            sampling: overrides of the world's sampling: passes, temperature, schedule, confidence_noise.
+
+        Raises:
+            GenieError: the prompt has another size or type, or cannot be read; a sampling value is out of range.
+        """
+        return Rollout(self.start_batch([prompt], [seed], **sampling))
+
+    def start_batch(self, prompts: Sequence[Any], seeds: Sequence[int], **sampling: Any) -> BatchRollout:
+        """Begin B rollouts that step together in one forward pass.
+
+        Prompts of different length are cut to the last frames that all of them have.
+        """
+        if not prompts or len(prompts) != len(seeds):
+            raise GenieError(f"{len(prompts)} prompts and {len(seeds)} seeds; give as many of one as of the other.")
+        frames = [self._prompt_frames(prompt) for prompt in prompts]
+        shortest = min(len(clip) for clip in frames)
+        stacked = np.stack([clip[-shortest:] for clip in frames])
+        return BatchRollout.begin(self.engine, self._table, self.sampling.override(sampling), stacked, seeds)
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [T, H, W, 3] -> int [T-1, N, G]: what each frame adds to the one before."""
+        return self.engine.encode(self._clip(frames, least=2)[None])[0]
+
+    def decode(self, frame: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3]."""
+        config = self.manifest.tokenizer
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 3 or tokens.shape[1:] != (config.positions, config.codes) or not len(tokens):
+            raise GenieError(f"tokens must have shape [T, {config.positions}, {config.codes}], not {list(tokens.shape)}.")
+        if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() >= config.vocabulary:
+            raise GenieError(f"tokens must be integers from 0 to {config.vocabulary - 1}.")
+        return self.engine.decode(self._clip(frame), tokens[None])[0]
+
+    def reconstruct(self, frames: np.ndarray) -> np.ndarray:
+        """The tokenizer's round trip on its own output: uint8 [T, H, W, 3] -> the same shape (the first frame as it is)."""
+        return self.engine.encode_unrolled(self._clip(frames)[None])[1][0]
+
+    def infer_actions(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [T, H, W, 3] -> int [T-1]: ids of the latent actions between neighbours."""
+        return self.engine.infer_actions(self._clip(frames, least=2)[None])[0]
+
+    def _prompt_frames(self, prompt: Any) -> np.ndarray:
+        if prompt is None:
+            return self.prompts[0].frames
+        if isinstance(prompt, Prompt):
+            return prompt.frames
+        if isinstance(prompt, str | Path):
+            for shipped in self.prompts:
+                if shipped.name == str(prompt):
+                    return shipped.frames
+            return self._picture(Path(prompt))
+        return self._clip(prompt)
+
+    def _picture(self, path: Path) -> np.ndarray:
+        """A picture file of the world's own size as a prompt of one frame."""
+        if not path.exists():
+            names = ", ".join(prompt.name for prompt in self.prompts)
+            raise GenieError(f"{path} is neither a picture file nor one of the prompts {names}.")
+        try:
+            with Image.open(path) as image:
+                if image.size != (self.resolution[1], self.resolution[0]):
+                    raise GenieError(
+                        f"{path} is {image.size[0]}×{image.size[1]} pixels; this world needs "
+                        f"{self.resolution[1]}×{self.resolution[0]}: resize it first."
+                    )
+                return np.asarray(image.convert("RGB"))[None].copy()
+        except (UnidentifiedImageError, OSError) as error:
+            raise GenieError(f"{path} cannot be read as a picture ({error}).") from error
+
+    def _clip(self, frames: Any, least: int = 1) -> np.ndarray:
+        """Frames as uint8 [T, H, W, 3]; one frame counts as a clip of one."""
+        clip = np.asarray(frames)
+        if clip.ndim == 3:
+            clip = clip[None]
+        if clip.ndim != 4 or clip.shape[1:] != (*self.resolution, 3) or clip.dtype != np.uint8:
+            raise GenieError(
+                f"frames must be uint8 [T, {self.resolution[0]}, {self.resolution[1]}, 3], not {clip.dtype} {list(clip.shape)}."
+            )
+        if len(clip) < least:
+            raise GenieError(f"{least} or more frames are needed, got {len(clip)}.")
+        return clip
+
+
+def world_folders() -> list[Path]:
+    """Where installed worlds lie: inside the wheel, or `checkpoints/` of a source tree."""
+    package = Path(__file__).parent
+    return [folder for folder in (package / "_worlds", package.parent / "checkpoints") if folder.is_dir()]
+
+
+def installed_worlds() -> dict[str, Path]:
+    """Name -> bundle of every installed world."""
+    return {
+        bundle.name: bundle for folder in reversed(world_folders()) for bundle in sorted(folder.iterdir()) if (bundle / MANIFEST).is_file()
+    }
+
+
+def load_world(name: str | Path, device: str = "auto", backend: str = "auto") -> World:
+    """Open a world.
+
+    Args:
+        name: the name of an installed world, or the path of a bundle folder or .zip.
+        device: "auto", "cpu", "cuda", …
+        backend: "auto" or "torch".
+
+    Raises:
+        WorldFormatError: no such world, or a bundle that is damaged, unsafe or of another schema version.
+        GenieError: the device or back end cannot be used here.
+    """
+    worlds = installed_worlds()
+    path = worlds.get(str(name), Path(name))
+    if not path.exists():
+        known = ", ".join(worlds) or "none"
+        raise WorldFormatError(f"there is no world {str(name)!r}: installed are {known}; a path to a bundle works too.")
+    return World(Bundle(path), device, backend)

@@ -1,0 +1,63 @@
+"""The tokenizer's configuration: it travels inside the world's bundle, so nobody retypes a hyper-parameter."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PATCH = 4  # pixels a side that the first layer folds into channels
+
+
+class TokenizerConfig(BaseModel):
+    """Shape of a `VideoTokenizer`.
+
+    `mode="context"` describes a frame by what it adds to the one before (after Δ-IRIS, Micheli et al. 2024);
+    `mode="per-frame"` describes each frame alone, as in Genie (Bruce et al. 2024, section 2.1).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["context", "per-frame"] = "context"
+    resolution: tuple[int, int] = (64, 64)  # height, width
+    stride: Literal[8, 16] = 16  # pixels a side of one grid position
+    codes: int = Field(default=4, ge=1, le=16)  # G: codes at each position
+    levels: tuple[int, ...] = (8, 5, 5, 5)  # FSQ levels of one code: 1,000 values
+    width: int = Field(default=64, ge=8, le=512)
+    blocks: int = Field(default=2, ge=1, le=8)  # residual blocks at each scale of the decoder
+    encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
+
+    @model_validator(mode="after")
+    def _fits(self) -> TokenizerConfig:
+        height, width = self.resolution
+        if height % self.stride or width % self.stride or not 0 < height * width <= 512 * 512:
+            raise ValueError(f"resolution {self.resolution} must be a multiple of {self.stride}, at most 512×512")
+        if not self.levels or min(self.levels) < 3 or math.prod(self.levels) > 2**16:
+            raise ValueError(f"levels {self.levels} must be 3 or more each, with at most 65,536 values in all")
+        return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of positions."""
+        return self.resolution[0] // self.stride, self.resolution[1] // self.stride
+
+    @property
+    def positions(self) -> int:
+        """N: positions of a frame."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def scales(self) -> int:
+        """Strides 4, 8, … up to `stride`."""
+        return int(math.log2(self.stride // PATCH)) + 1
+
+    @property
+    def vocabulary(self) -> int:
+        """Values one code can take."""
+        return math.prod(self.levels)
+
+    @classmethod
+    def per_frame(cls, resolution: tuple[int, int] = (64, 64)) -> TokenizerConfig:
+        """The published way, for comparison: 8×8 positions × 2 codes on a 64×64 frame."""
+        return cls(mode="per-frame", resolution=resolution, stride=8, codes=2)

@@ -1,0 +1,99 @@
+"""The convolutional parts that the autoencoders share: residual blocks, a pyramid of scales, and the decoder.
+
+Images are float [B, C, H, W]; the finest scale works on 4×4-pixel patches folded into channels.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tokenizer.config import PATCH
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(FiLM(conv(silu(x))))); starts as the identity. FiLM: Perez et al. 2018."""
+
+    def __init__(self, width: int, condition: int = 0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * width) if condition else None
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.first(F.silu(x))
+        if self.film is not None:
+            scale, shift = self.film(condition)[..., None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.second(F.silu(h))
+
+
+class Stack(nn.Module):
+    """A few residual blocks at one scale."""
+
+    def __init__(self, width: int, blocks: int, condition: int = 0) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ResidualBlock(width, condition) for _ in range(blocks))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
+
+
+class Pyramid(nn.Module):
+    """An image [B, C, H, W] -> features at strides 4, 8, 16 …, one a scale, finest first."""
+
+    def __init__(self, channels: int, width: int, blocks: int, scales: int) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(channels * PATCH * PATCH, width, 3, padding=1)
+        self.stacks = nn.ModuleList(Stack(width, blocks) for _ in range(scales))
+        self.downs = nn.ModuleList(nn.Conv2d(width, width, 4, stride=2, padding=1) for _ in range(scales - 1))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        h = self.stacks[0](self.patch(F.pixel_unshuffle(image, PATCH)))
+        features = [h]
+        for down, stack in zip(self.downs, self.stacks[1:], strict=True):
+            h = stack(down(h))
+            features.append(h)
+        return features
+
+
+class Decoder(nn.Module):
+    """Code values [B, D, h, w] and the frames before [B, 3·context_frames, H, W] -> frame [B, 3, H, W].
+
+    The frame is painted anew from features of the frames before and of the codes at every scale; each block is
+    modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone.
+    """
+
+    def __init__(
+        self, code_width: int, positions: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int
+    ) -> None:
+        super().__init__()
+        condition = 2 * width
+        self.codes_in = nn.Conv2d(code_width, width, 3, padding=1)
+        self.summary = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(code_width * positions, condition),
+            nn.SiLU(),
+            nn.Linear(condition, condition),
+            nn.SiLU(),
+        )
+        self.past = Pyramid(3 * context_frames, width, past_blocks, scales) if context_frames else None
+        self.stacks = nn.ModuleList(Stack(width, blocks, condition) for _ in range(scales))
+        self.ups = nn.ModuleList(nn.Conv2d(width, width * 4, 1) for _ in range(scales - 1))
+        self.paint = nn.Conv2d(width, 3 * PATCH * PATCH, 3, padding=1)
+
+    def forward(self, values: Tensor, past: Tensor | None) -> Tensor:
+        condition = self.summary(values)
+        h = self.codes_in(values)
+        features = self.past(past) if self.past is not None else None
+        for scale, stack in enumerate(self.stacks):  # coarse to fine
+            if features is not None:
+                h = h + features[-1 - scale]
+            h = stack(h, condition)
+            if scale < len(self.ups):
+                h = F.pixel_shuffle(self.ups[scale](h), 2)
+        return F.pixel_shuffle(self.paint(F.silu(h)), PATCH)

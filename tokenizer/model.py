@@ -1,0 +1,81 @@
+"""The autoencoder: (previous frame, frame) -> FSQ codes [B, N, G] -> frame.
+
+In context mode the codes say what the frame adds to the previous one: the encoder sees both, the decoder repaints the frame
+from the previous one and the codes. In per-frame mode both ignore the previous frame. Frames between the two halves are
+float in [-1, 1], channels first; `to_float` and `to_uint8` convert.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+from vector_quantize_pytorch import FSQ
+
+from tokenizer.config import TokenizerConfig
+from tokenizer.layers import Decoder, Pyramid
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 [..., H, W, 3] -> float32 [..., 3, H, W] in [-1, 1]."""
+    return rearrange(frames, "... h w c -> ... c h w").float() / 127.5 - 1.0
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """float [..., 3, H, W] in [-1, 1] -> uint8 [..., H, W, 3], rounded."""
+    levels = ((frames.float() + 1.0) * 127.5).round().clamp(0, 255)
+    return rearrange(levels, "... c h w -> ... h w c").to(torch.uint8)
+
+
+def round_to_uint8_grid(frames: Tensor) -> Tensor:
+    """Round float frames to the 256 levels of a byte; the gradient passes straight through."""
+    rounded = ((frames + 1.0) * 127.5).round().clamp(0, 255) / 127.5 - 1.0
+    return frames + (rounded - frames).detach()
+
+
+class VideoTokenizer(nn.Module):
+    """Frames <-> codes. In per-frame mode `previous` is accepted and ignored, so both modes have one interface."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = 6 if config.mode == "context" else 3
+        self.encoder = Pyramid(channels, config.width, config.encoder_blocks, config.scales)
+        self.to_codes = nn.Sequential(nn.GroupNorm(8, config.width), nn.Conv2d(config.width, config.codes * len(config.levels), 1))
+        self.quantizer = FSQ(list(config.levels), num_codebooks=config.codes, keep_num_codebooks_dim=True)
+        self.decoder = Decoder(
+            code_width=config.codes * len(config.levels),
+            positions=config.positions,
+            width=config.width,
+            blocks=config.blocks,
+            past_blocks=config.encoder_blocks,
+            scales=config.scales,
+            context_frames=1 if config.mode == "context" else 0,
+        )
+
+    def quantize(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """float [B, 3, H, W] twice -> quantised values [B, D, h, w] (differentiable) and codes int64 [B, N, G]."""
+        image = torch.cat([previous, frame], dim=1) if self.config.mode == "context" else frame
+        values = self.to_codes(F.silu(self.encoder(image)[-1])).float()
+        rows = values.shape[-2]
+        quantised, codes = self.quantizer(rearrange(values, "b d h w -> b (h w) d"))
+        return rearrange(quantised, "b (h w) d -> b d h w", h=rows), codes.long()
+
+    def encode(self, previous: Tensor, frame: Tensor) -> Tensor:
+        """float [B, 3, H, W] twice -> codes int64 [B, N, G]: what `frame` adds to `previous`."""
+        return self.quantize(previous, frame)[1]
+
+    def values(self, codes: Tensor) -> Tensor:
+        """codes [B, N, G] -> quantised values [B, D, h, w]."""
+        values = self.quantizer.implicit_codebook[codes]
+        return rearrange(values, "b (h w) g d -> b (g d) h w", h=self.config.grid[0])
+
+    def decode(self, previous: Tensor, codes: Tensor) -> Tensor:
+        """float [B, 3, H, W], codes [B, N, G] -> float [B, 3, H, W] (not yet rounded)."""
+        return self.decoder(self.values(codes), previous)
+
+    def forward(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """The round trip: float [B, 3, H, W] twice -> painted frame and codes."""
+        quantised, codes = self.quantize(previous, frame)
+        return self.decoder(quantised, previous), codes

@@ -173,6 +173,10 @@ class Bundle:
     def models(self) -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
         """The three models with their weights, float32, in evaluation mode."""
         manifest = self.manifest
+        # The attention and MLP weights alone; keeps a small file from asking for a huge model to be built.
+        least = 2 * 16 * manifest.dynamics.layers * manifest.dynamics.width**2
+        if manifest.files["dynamics.safetensors"].size < least:
+            raise WorldFormatError(f"{self.path}/dynamics.safetensors is smaller than its configuration needs; get the world again.")
         models = (
             VideoTokenizer(manifest.tokenizer),
             LatentActionModel(manifest.latent_actions),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenizer import TokenizerConfig
+from tokenizer.config import PATCH
 from tokenizer.layers import Pyramid
 
 ROPE_BASE = 100.0  # the slowest rotation turns once in ~600 frames, well past any context
@@ -155,7 +156,7 @@ class Dynamics(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         self._tables: tuple[Tensor, Tensor] | None = None
         width = config.width
-        scales = 2 if tokenizer.stride == 8 else 3
+        scales = int(math.log2(tokenizer.stride // PATCH)) + 1
         self.frame = Pyramid(6, config.frame_width, 1, scales)
         self.frame_out = nn.Conv2d(config.frame_width, width, 1)
         self.code_in = CodeTable(tokenizer, width)

@@ -63,7 +63,7 @@ class LatentActionModel(nn.Module):
         )
         self.decoder = Decoder(
             code_width=config.code_width,
-            positions=positions,
+            cells=positions,
             width=config.width,
             blocks=config.blocks,
             past_blocks=config.blocks,

@@ -21,8 +21,9 @@ class TokenizerConfig(BaseModel):
 
     mode: Literal["context", "per-frame"] = "context"
     resolution: tuple[int, int] = (64, 64)  # height, width
-    stride: Literal[8, 16] = 16  # pixels a side of one grid position
-    codes: int = Field(default=4, ge=1, le=16)  # G: codes at each position
+    stride: Literal[8, 16] = 16  # pixels a side of one position
+    code_stride: Literal[8, 16] = 8  # pixels a side of the cell that a code describes; finer cells are folded into positions
+    codes: int = Field(default=4, ge=1, le=16)  # G: codes at each position, all its cells together
     levels: tuple[int, ...] = (8, 5, 5, 5)  # FSQ levels of one code: 1,000 values
     width: int = Field(default=64, ge=8, le=512)
     blocks: int = Field(default=2, ge=1, le=8)  # residual blocks at each scale of the decoder
@@ -33,6 +34,8 @@ class TokenizerConfig(BaseModel):
         height, width = self.resolution
         if height % self.stride or width % self.stride or not 0 < height * width <= 512 * 512:
             raise ValueError(f"resolution {self.resolution} must be a multiple of {self.stride}, at most 512×512")
+        if self.code_stride > self.stride or self.codes % self.fold**2:
+            raise ValueError(f"codes {self.codes} must be a multiple of the {self.fold**2} cells of a position")
         if not self.levels or min(self.levels) < 3 or math.prod(self.levels) > 2**16:
             raise ValueError(f"levels {self.levels} must be 3 or more each, with at most 65,536 values in all")
         return self
@@ -48,9 +51,19 @@ class TokenizerConfig(BaseModel):
         return self.grid[0] * self.grid[1]
 
     @property
+    def fold(self) -> int:
+        """Cells a side of one position."""
+        return self.stride // self.code_stride
+
+    @property
+    def codes_of_cell(self) -> int:
+        """Codes of one cell."""
+        return self.codes // self.fold**2
+
+    @property
     def scales(self) -> int:
-        """Strides 4, 8, … up to `stride`."""
-        return int(math.log2(self.stride // PATCH)) + 1
+        """How many of the strides 4, 8, 16 the networks work at: up to `code_stride`."""
+        return int(math.log2(self.code_stride // PATCH)) + 1
 
     @property
     def vocabulary(self) -> int:
@@ -60,4 +73,4 @@ class TokenizerConfig(BaseModel):
     @classmethod
     def per_frame(cls, resolution: tuple[int, int] = (64, 64)) -> TokenizerConfig:
         """The published way, for comparison: 8×8 positions × 2 codes on a 64×64 frame."""
-        return cls(mode="per-frame", resolution=resolution, stride=8, codes=2)
+        return cls(mode="per-frame", resolution=resolution, stride=8, code_stride=8, codes=2)

@@ -68,15 +68,13 @@ class Decoder(nn.Module):
     modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone.
     """
 
-    def __init__(
-        self, code_width: int, positions: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int
-    ) -> None:
+    def __init__(self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int) -> None:
         super().__init__()
         condition = 2 * width
         self.codes_in = nn.Conv2d(code_width, width, 3, padding=1)
         self.summary = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(code_width * positions, condition),
+            nn.Linear(code_width * cells, condition),
             nn.SiLU(),
             nn.Linear(condition, condition),
             nn.SiLU(),

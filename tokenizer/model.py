@@ -42,11 +42,11 @@ class VideoTokenizer(nn.Module):
         self.config = config
         channels = 6 if config.mode == "context" else 3
         self.encoder = Pyramid(channels, config.width, config.encoder_blocks, config.scales)
-        self.to_codes = nn.Sequential(nn.GroupNorm(8, config.width), nn.Conv2d(config.width, config.codes * len(config.levels), 1))
-        self.quantizer = FSQ(list(config.levels), num_codebooks=config.codes, keep_num_codebooks_dim=True)
+        self.to_codes = nn.Sequential(nn.GroupNorm(8, config.width), nn.Conv2d(config.width, config.codes_of_cell * len(config.levels), 1))
+        self.quantizer = FSQ(list(config.levels), num_codebooks=config.codes_of_cell, keep_num_codebooks_dim=True)
         self.decoder = Decoder(
-            code_width=config.codes * len(config.levels),
-            positions=config.positions,
+            code_width=config.codes_of_cell * len(config.levels),
+            cells=config.positions * config.fold**2,
             width=config.width,
             blocks=config.blocks,
             past_blocks=config.encoder_blocks,
@@ -60,16 +60,21 @@ class VideoTokenizer(nn.Module):
         values = self.to_codes(F.silu(self.encoder(image)[-1])).float()
         rows = values.shape[-2]
         quantised, codes = self.quantizer(rearrange(values, "b d h w -> b (h w) d"))
-        return rearrange(quantised, "b (h w) d -> b d h w", h=rows), codes.long()
+        folded = rearrange(codes, "b (h p w q) g -> b (h w) (p q g)", h=self.config.grid[0], **self._fold)
+        return rearrange(quantised, "b (h w) d -> b d h w", h=rows), folded.long()
 
     def encode(self, previous: Tensor, frame: Tensor) -> Tensor:
         """float [B, 3, H, W] twice -> codes int64 [B, N, G]: what `frame` adds to `previous`."""
         return self.quantize(previous, frame)[1]
 
     def values(self, codes: Tensor) -> Tensor:
-        """codes [B, N, G] -> quantised values [B, D, h, w]."""
+        """codes [B, N, G] -> quantised values [B, D, h, w], one column a cell."""
         values = self.quantizer.implicit_codebook[codes]
-        return rearrange(values, "b (h w) g d -> b (g d) h w", h=self.config.grid[0])
+        return rearrange(values, "b (h w) (p q g) d -> b (g d) (h p) (w q)", h=self.config.grid[0], **self._fold)
+
+    @property
+    def _fold(self) -> dict[str, int]:
+        return {"p": self.config.fold, "q": self.config.fold, "w": self.config.grid[1]}
 
     def decode(self, previous: Tensor, codes: Tensor) -> Tensor:
         """float [B, 3, H, W], codes [B, N, G] -> float [B, 3, H, W] (not yet rounded)."""

@@ -74,9 +74,9 @@ class Settings(BaseModel):
     seed: int = 0
     bf16: bool = True
     stages: dict[Stage, StageSettings] = {
-        "tokenizer": StageSettings(minutes=30, learning_rate=1.2e-3, rows=6),
+        "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
-        "dynamics": StageSettings(minutes=60, learning_rate=1.2e-3, rows=2),
+        "dynamics": StageSettings(minutes=66, learning_rate=1.2e-3, rows=2),
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
@@ -110,7 +110,7 @@ class Settings(BaseModel):
 
 def presets() -> dict[str, Settings]:
     """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
-    small = TokenizerConfig(codes=2, width=16, blocks=1)
+    small = TokenizerConfig(codes=4, width=16, blocks=1)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),

@@ -21,7 +21,7 @@ from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
 from tokenizer.model import round_to_uint8_grid
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
-QUARTIC_WEIGHT = 0.5  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
+QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
 

@@ -1,0 +1,70 @@
+"""The command line as users type it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def genie(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    env = {**os.environ, "COLUMNS": "200", **environment}
+    command = [sys.executable, "-m", "genie.cli.app", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd, env=env)
+
+
+def test_worlds_lists_what_is_installed() -> None:
+    done = genie("worlds")
+    assert done.returncode == 0
+    assert "coinrun" in done.stdout
+    assert "64×64" in done.stdout
+
+
+def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
+    for arguments, says in (
+        (("play", "atlantis", "--headless"), "there is no world 'atlantis'"),
+        (("play", "--actions", "right:3"), "add --headless"),
+        (("play", "--headless", "--out", str(tmp_path / "take.avi")), "write one of .mp4"),
+        (("play", "--headless", "--frames", "2", "--actions", "fly:2"), "no action 'fly'"),
+        (("record", "tetris", "--out", str(tmp_path / "d")), "no recorder for 'tetris'"),
+        (("dataset", "info", str(tmp_path)), "is not a dataset"),
+        (("train", str(tmp_path), "--out", str(tmp_path / "run")), "is not a dataset"),
+        (("train", str(tmp_path), "--out", str(tmp_path / "run"), "--stage", "four"), "there is no stage 'four'"),
+    ):
+        done = genie(*arguments)
+        assert done.returncode == 2, arguments
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_dataset_info_prints_schema_counts_histogram_and_draws(dataset_path: Path, tmp_path: Path) -> None:
+    done = genie("dataset", "info", str(dataset_path), "--sheet", str(tmp_path / "sheet.png"))
+    assert done.returncode == 0, done.stderr
+    for part in ("schema 1", "2,000", "1,200", "right+jump", "uint8", "MIT"):
+        assert part in done.stdout
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_eval_writes_report_and_sheet(smoke_run: Path, dataset_path: Path, tmp_path: Path) -> None:
+    done = genie("eval", str(smoke_run / "world"), "--data", str(dataset_path), "--clips", "4", "--out", str(tmp_path / "report"))
+    assert done.returncode == 0, done.stderr
+    marks = json.loads((tmp_path / "report" / "report.json").read_text())["marks"]
+    assert {"tokenizer_psnr", "psnr_1_latent", "psnr_10_recorded", "psnr_4_copy", "delta_4_latent", "latent_rarest_share"} <= marks.keys()
+    assert (tmp_path / "report" / "contact_sheet.png").exists()
+
+
+def test_without_a_display_play_writes_a_take_and_says_where(tmp_path: Path) -> None:
+    import os
+
+    env = {key: value for key, value in os.environ.items() if key not in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY")}
+    command = [sys.executable, "-m", "genie.cli.app", "play", "coinrun"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env={**env, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    assert "There is no display here" in done.stdout
+    written = re.search(r"(\S+\.mp4): 128 frames", done.stdout)
+    assert written is not None
+    assert Path(written.group(1)).stat().st_size > 10_000

@@ -1,0 +1,52 @@
+"""Real parts for the tests: the shipped world, a small recording of the real game, and a smoke run trained on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+
+import pytest
+
+import genie
+from genie.data.coinrun import record
+from genie.data.store import Dataset
+from genie.training.pipeline import Pipeline, presets, settings_of_run
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def coinrun() -> genie.World:
+    """The world as users get it."""
+    return genie.load_world("coinrun")
+
+
+@pytest.fixture(scope="session")
+def dataset_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,000 training and 1,200 held-out frames of the real game."""
+    path = tmp_path_factory.mktemp("data") / "coinrun"
+    record(path, train_frames=2000, held_out_frames=1200, seed=1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(dataset_path: Path) -> Dataset:
+    return Dataset(dataset_path)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All three stages trained for seconds, and the world exported."""
+    run = tmp_path_factory.mktemp("runs") / "smoke"
+    Pipeline(dataset, run, settings_of_run(run, presets()["smoke"])).train()
+    return run
+
+
+@pytest.fixture
+def bundle(smoke_run: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the smoke run's world, free to be damaged."""
+    return Path(shutil.copytree(smoke_run / "world", tmp_path / "world"))

@@ -1,0 +1,124 @@
+"""Rollouts of the shipped world: deterministic, restorable to the bit, editable, and obedient to the given actions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import genie
+
+SCRIPT = ["right"] * 6 + ["right+jump"] * 4 + ["left"] * 5 + ["noop"] * 3
+
+
+def play(rollout: genie.Rollout, script: list[str]) -> np.ndarray:
+    return np.array([rollout.step(action) for action in script])
+
+
+def test_the_same_prompt_seed_and_actions_give_the_same_frames(coinrun: genie.World) -> None:
+    assert np.array_equal(play(coinrun.start(seed=3), SCRIPT), play(coinrun.start(seed=3), SCRIPT))
+
+
+def test_another_seed_salt_or_action_gives_other_frames(coinrun: genie.World) -> None:
+    base = play(coinrun.start(seed=3), SCRIPT)
+    assert not np.array_equal(base, play(coinrun.start(seed=4), SCRIPT))
+    assert not np.array_equal(base, play(coinrun.start(seed=3), SCRIPT[::-1]))
+    salted = coinrun.start(seed=3)
+    play(salted, SCRIPT[:5])
+    salted.salt = 1
+    rerolled = play(salted, SCRIPT[5:])
+    assert not np.array_equal(base[5:], rerolled)
+
+
+@pytest.mark.parametrize("before", [0, 1, 7, 20])
+def test_restoring_a_snapshot_equals_never_having_stopped(coinrun: genie.World, before: int) -> None:
+    script = (SCRIPT * 3)[: before + 15]
+    rollout = coinrun.start(seed=5)
+    play(rollout, script[:before])
+    snapshot = rollout.snapshot()
+    straight = play(rollout, script[before:])
+    tokens = rollout.tokens.copy()
+    play(rollout, ["left"] * 3)  # wander off
+    for _ in range(2):  # a snapshot can be used again
+        rollout.restore(snapshot)
+        assert rollout.index == before
+        assert np.array_equal(play(rollout, script[before:]), straight)
+        assert np.array_equal(rollout.tokens, tokens)
+
+
+def test_frames_are_bytes_of_the_worlds_size_and_tokens_make_them(coinrun: genie.World) -> None:
+    rollout = coinrun.start()
+    before = rollout.frame.copy()
+    frame = rollout.step("right")
+    assert frame.dtype == np.uint8
+    assert frame.shape == (64, 64, 3)
+    assert rollout.index == 1
+    assert np.array_equal(coinrun.decode(before, rollout.tokens[None])[0], frame)
+
+
+def test_actions_by_object_name_and_id_are_the_same(coinrun: genie.World) -> None:
+    right = next(action for action in coinrun.actions if action.name == "right")
+    frames = [coinrun.start(seed=1).step(how) for how in (right, "right", right.id)]
+    assert np.array_equal(frames[0], frames[1])
+    assert np.array_equal(frames[0], frames[2])
+
+
+def test_an_unknown_action_names_the_known_ones(coinrun: genie.World) -> None:
+    with pytest.raises(genie.ActionError, match=r"'fly'.*right\+jump"):
+        coinrun.start().step("fly")
+    with pytest.raises(genie.ActionError, match="99"):
+        coinrun.start().step(99)
+
+
+def test_a_batch_follows_each_rollout_alone(coinrun: genie.World) -> None:
+    """Rows of a batch may round differently in the last bit; the frames agree all the same, at least at first."""
+    prompts, seeds = [prompt.frames for prompt in coinrun.prompts[:3]], [1, 2, 3]
+    batch = coinrun.start_batch(prompts, seeds)
+    together = np.stack([batch.step(["right", "left", "noop"]) for _ in range(3)], axis=1)
+    for row, action in enumerate(("right", "left", "noop")):
+        alone = play(coinrun.start(prompts[row], seeds[row]), [action] * 3)
+        assert np.abs(together[row].astype(int) - alone.astype(int)).mean() < 1.0
+
+
+def test_an_edit_is_the_next_context(coinrun: genie.World) -> None:
+    rollout = coinrun.start(seed=2)
+    play(rollout, SCRIPT[:8])
+    untouched = rollout.snapshot()
+    same = rollout.frame.copy()
+    rollout.edit(same, stick=3)  # editing nothing keeps the picture
+    assert np.array_equal(rollout.frame, same)
+    rollout.restore(untouched)
+    edited = rollout.frame.copy()
+    edited[40:52, 40:52] = (255, 0, 255)
+    rollout.edit(edited, stick=4)
+    assert np.array_equal(rollout.frame, edited)
+    after = rollout.step("noop")
+    rollout.restore(untouched)
+    before = rollout.step("noop")
+    magenta = lambda frame: np.abs(frame[40:52, 40:52].astype(int) - (255, 0, 255)).mean()  # noqa: E731
+    assert magenta(after) < magenta(before)
+
+
+@pytest.mark.parametrize("stick", [1, 2, 5, 40])
+def test_any_stick_keeps_the_rollout_going(coinrun: genie.World, stick: int) -> None:
+    for steps in (0, 1, 9):
+        rollout = coinrun.start(seed=2)
+        play(rollout, SCRIPT[:steps])
+        rollout.edit(255 - rollout.frame, stick=stick)
+        assert rollout.step("right").shape == (64, 64, 3)
+        assert rollout.index == steps + 1
+
+
+def test_a_wrong_edit_is_refused(coinrun: genie.World) -> None:
+    rollout = coinrun.start()
+    with pytest.raises(genie.GenieError, match="edited frame must be uint8"):
+        rollout.edit(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(genie.GenieError, match="stick"):
+        rollout.edit(rollout.frame, stick=0)
+
+
+def test_sampling_can_be_overridden_and_is_checked(coinrun: genie.World) -> None:
+    one = play(coinrun.start(seed=1, passes=1), SCRIPT[:4])
+    four = play(coinrun.start(seed=1, passes=4), SCRIPT[:4])
+    assert not np.array_equal(one, four)
+    with pytest.raises(genie.GenieError, match="passes"):
+        coinrun.start(passes=0)

@@ -1,0 +1,60 @@
+"""The tokenizer: shapes, exact byte rounding, code round trips, both modes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
+from tokenizer.model import round_to_uint8_grid
+
+SMALL = {"width": 16, "blocks": 1}
+
+
+def test_every_byte_survives_the_way_to_float_and_back() -> None:
+    frames = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3)
+    assert torch.equal(to_uint8(to_float(frames)), frames)
+
+
+def test_rounding_gives_exactly_what_is_shown_and_passes_the_gradient() -> None:
+    x = (torch.rand(1, 3, 8, 8) * 2 - 1).requires_grad_()
+    rounded = round_to_uint8_grid(x)
+    assert torch.equal(to_uint8(rounded), to_uint8(x))
+    rounded.sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("config", [TokenizerConfig(**SMALL), TokenizerConfig(mode="per-frame", stride=8, codes=2, **SMALL)])
+def test_codes_have_the_configured_shape_and_decode_to_the_same_frame(config: TokenizerConfig) -> None:
+    torch.manual_seed(0)
+    model = VideoTokenizer(config).eval()
+    previous, frame = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        painted, codes = model(previous, frame)
+        assert codes.shape == (2, config.positions, config.codes)
+        assert codes.min() >= 0
+        assert codes.max() < config.vocabulary
+        assert torch.equal(codes, model.encode(previous, frame))
+        torch.testing.assert_close(model.decode(previous, codes), painted, atol=1e-5, rtol=0)
+
+
+def test_per_frame_mode_ignores_the_previous_frame() -> None:
+    model = VideoTokenizer(TokenizerConfig(mode="per-frame", stride=8, codes=2, **SMALL)).eval()
+    frame = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(model.encode(torch.zeros_like(frame), frame), model.encode(frame, frame))
+
+
+@given(height=st.integers(1, 8), width=st.integers(1, 8))
+def test_any_multiple_of_the_stride_is_a_resolution(height: int, width: int) -> None:
+    config = TokenizerConfig(resolution=(16 * height, 16 * width))
+    assert config.positions == height * width
+
+
+@pytest.mark.parametrize("wrong", [{"resolution": (60, 64)}, {"levels": (2, 5)}, {"codes": 0}, {"width": 4}, {"unknown": 1}])
+def test_a_configuration_that_cannot_be_built_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError):
+        TokenizerConfig(**wrong)

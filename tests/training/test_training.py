@@ -1,0 +1,138 @@
+"""Training: three stages to a world in a minute, bounded as asked, resumable after `kill -9` on the same curve."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import genie
+from genie.data.store import Dataset
+from genie.errors import TrainingError
+from genie.training.checkpoints import load_tensors, save_tensors
+from genie.training.loop import Plan
+from genie.training.pipeline import Pipeline, presets, settings_of_run
+
+
+def log_of(run: Path, stage: str) -> list[dict]:
+    return [json.loads(line) for line in (run / stage / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_smoke_run_learns_in_every_stage_and_makes_a_world(smoke_run: Path) -> None:
+    for stage in ("tokenizer", "latent_actions", "dynamics"):
+        losses = [line["loss"] for line in log_of(smoke_run, stage)]
+        assert np.mean(losses[-8:]) < np.mean(losses[:8]), stage
+        validation = json.loads((smoke_run / stage / "validation.jsonl").read_text().splitlines()[-1])
+        assert all(np.isfinite(value) for value in validation.values())
+        sheet = next((smoke_run / stage).glob("validation_*.png"))
+        assert Image.open(sheet).size[0] > 200
+        assert list((smoke_run / stage).glob("events.out.tfevents.*"))
+    world = genie.load_world(smoke_run / "world")
+    assert world.start(seed=1).step("right").shape == (64, 64, 3)
+    card = (smoke_run / "world" / "README.md").read_text()
+    assert "procgen" in card
+    assert "MIT" in card
+
+
+def test_code_use_and_changed_pixels_are_in_the_tokenizers_log(smoke_run: Path) -> None:
+    validation = json.loads((smoke_run / "tokenizer" / "validation.jsonl").read_text().splitlines()[-1])
+    assert {"code_perplexity", "codes_used", "psnr_changed_pixels", "psnr", "psnr_copy"} <= validation.keys()
+    latent = json.loads((smoke_run / "latent_actions" / "validation.jsonl").read_text().splitlines()[-1])
+    assert {"codes_in_use", "mutual_information_bits", "action_accuracy", "left_or_right_accuracy"} <= latent.keys()
+
+
+def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset) -> None:
+    before = (smoke_run / "dynamics" / "log.jsonl").read_bytes()
+    Pipeline(dataset, smoke_run, settings_of_run(smoke_run, None)).train()
+    assert (smoke_run / "dynamics" / "log.jsonl").read_bytes() == before
+
+
+def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    unlabelled = Dataset(dataset.path)
+    unlabelled.info = dataset.info.model_copy(update={"action_names": (), "action_keys": ()})
+    for split in ("train", "held_out"):
+        unlabelled.split(split).actions[:] = 255  # type: ignore[arg-type]
+    world_path = Pipeline(unlabelled, tmp_path / "run", settings_of_run(tmp_path / "run", presets()["smoke"].bounded(None, 4))).train()
+    world = genie.load_world(world_path)
+    assert [action.name for action in world.actions] == [f"action {i}" for i in range(8)]
+    assert world.start().step("action 3").shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "latent_actions"])
+def test_a_killed_run_resumes_to_the_same_loss_curve(dataset_path: Path, tmp_path: Path, stage: str) -> None:
+    def command(run: Path) -> list[str]:
+        flags = ["--preset", "smoke", "--steps", "90", "--stage", stage, "--threads", "1"]
+        return [sys.executable, "-m", "genie.cli.app", "train", str(dataset_path), "--out", str(run), *flags]
+
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    subprocess.run(command(straight), check=True, stdout=subprocess.DEVNULL, timeout=200)
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL)
+    checkpoint = killed / stage / "checkpoint.safetensors"
+    deadline = time.monotonic() + 100
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)  # some steps past the checkpoint, which are made again
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    reached = load_tensors(checkpoint)[1]["step"]
+    assert 0 < reached < 90
+    subprocess.run(command(killed), check=True, stdout=subprocess.DEVNULL, timeout=200)
+    a, b = log_of(straight, stage), log_of(killed, stage)
+    assert [line["step"] for line in b] == list(range(1, 91))
+    np.testing.assert_allclose([line["loss"] for line in b], [line["loss"] for line in a], rtol=1e-4, atol=1e-6)
+
+
+def test_other_flags_do_not_change_a_run_that_was_started(tmp_path: Path) -> None:
+    settings_of_run(tmp_path / "run", presets()["smoke"])
+    assert settings_of_run(tmp_path / "run", None) == presets()["smoke"]
+    with pytest.raises(TrainingError, match="started with other settings"):
+        settings_of_run(tmp_path / "run", presets()["default"])
+
+
+def test_a_folder_with_other_things_is_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("photos")
+    with pytest.raises(TrainingError, match="not a training run"):
+        settings_of_run(tmp_path, presets()["smoke"])
+
+
+def test_a_stage_before_its_turn_says_what_is_missing(dataset: Dataset, tmp_path: Path) -> None:
+    pipeline = Pipeline(dataset, tmp_path / "run", settings_of_run(tmp_path / "run", presets()["smoke"]))
+    with pytest.raises(TrainingError, match="stage tokenizer is not finished"):
+        pipeline.train("dynamics")
+
+
+def test_minutes_are_shared_as_the_defaults_share_them() -> None:
+    default = presets()["default"]
+    bounded = default.bounded(minutes=19, steps=None)
+    whole = sum(stage.minutes for stage in default.stages.values())
+    assert abs(sum(stage.minutes for stage in bounded.stages.values()) - 19) < 1e-9
+    for name, stage in bounded.stages.items():
+        assert abs(stage.minutes - 19 * default.stages[name].minutes / whole) < 1e-9
+    with pytest.raises(TrainingError, match="not both"):
+        default.bounded(minutes=1, steps=1)
+
+
+def test_the_learning_rate_warms_up_stays_and_falls() -> None:
+    plan = Plan(steps=1000, learning_rate=1.0, warmup_steps=10, decay_part=0.5)
+    rates = [plan.rate(step, plan.progress(step, 0)) for step in range(1000)]
+    assert rates[0] == 0.1
+    assert rates[9:500] == [1.0] * 491
+    assert rates[-1] <= 0.01
+    assert all(a >= b for a, b in zip(rates[500:], rates[501:], strict=False))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "c", {"x": torch.ones(3)}, {"step": 1})
+    data = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").write_bytes(data[: len(data) // 2])
+    with pytest.raises(TrainingError, match="is damaged"):
+        load_tensors(tmp_path / "c")

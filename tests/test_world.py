@@ -83,7 +83,7 @@ def test_wrong_input_says_what_is_needed(coinrun: genie.World, tmp_path: Path) -
 
 
 def test_an_unknown_world_device_or_backend_is_named() -> None:
-    with pytest.raises(genie.WorldFormatError, match="installed are .*coinrun"):
+    with pytest.raises(genie.WorldFormatError, match=r"installed are .*coinrun"):
         genie.load_world("atlantis")
     with pytest.raises(genie.GenieError, match="backend 'tpu'"):
         genie.load_world("coinrun", backend="tpu")

@@ -79,7 +79,16 @@ def card(fields: Mapping[str, Any], training: Mapping[str, Any]) -> str:
         metrics = ", ".join(f"{key} {value:.3g}" for key, value in note["metrics"].items())
         lines.append(f"| {name} | {note['seconds'] / 60:.1f} | {note['steps']:,} | {metrics} |")
     names = ", ".join(f"`{action.name}`" for action in fields["actions"])
-    return "\n".join([*lines, "", "## Actions", "", names, ""])
+    return "\n".join([*lines, "", "## Actions", "", names, "", "## Limits", "", *_limits(fields), ""])
+
+
+def _limits(fields: Mapping[str, Any]) -> list[str]:
+    seconds = fields["dynamics"].context / fields["frame_rate"]
+    return [
+        f"- The world remembers {seconds:.1f} seconds: what has left the view longer ago is made anew when it comes back.",
+        "- It has seen what the policy above does, and little else: rare objects and rare places are its weakest.",
+        "- Fine detail of the background is smoothed; nothing in it was learned beyond what the pictures show (no score, no sound).",
+    ]
 
 
 def _numbers(note: dict[str, Any]) -> dict[str, Any]:

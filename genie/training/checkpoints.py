@@ -49,8 +49,13 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Put back what `optimizer_tensors` gave.
+
+    Moments take the parameter's own memory layout: the fused AdamW walks over memory, not over indices.
+    """
     for name, parameter in model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            if f"{name}.{key}" in tensors:
-                optimizer.state[parameter][key] = tensors[f"{name}.{key}"]
+        if f"{name}.step" in tensors:
+            state = optimizer.state[parameter]
+            state["step"] = tensors[f"{name}.step"]
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = torch.empty_like(parameter).copy_(tensors[f"{name}.{key}"])

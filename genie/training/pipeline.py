@@ -255,6 +255,7 @@ class Pipeline:
             length=settings.token_length,
             skip=settings.skip,
             seed=settings.seed,
+            bf16=settings.bf16,
         )
         columns = (TextColumn("encode the dataset"), BarColumn(), TextColumn("{task.completed}/{task.total} walks"), TimeRemainingColumn())
         with Progress(*columns, console=self.console) as progress:

@@ -35,6 +35,7 @@ class TokenPlan:
     length: int = 49  # frames of a walk, the first one real
     skip: int = 2
     seed: int = 0
+    bf16: bool = True
 
 
 def encode_dataset(
@@ -68,7 +69,8 @@ def encode_dataset(
         while done < walks:
             block = starts[done : done + BLOCK]
             clips = sampler.read(block)
-            made, codes = unrolled(tokenizer, clips.frames)
+            with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+                made, codes = unrolled(tokenizer, clips.frames)
             part = slice(done, done + len(block))
             arrays["frames"][part] = made
             arrays["codes"][part] = codes.astype(np.uint16)

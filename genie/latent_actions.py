@@ -80,7 +80,7 @@ class LatentActionModel(nn.Module):
 
     def infer(self, before: Tensor, frame: Tensor, after: Tensor) -> Tensor:
         """Codes int64 [B] of what happened between `frame` and `after`; `before` = `frame` where there is none."""
-        return self.quantizer(self._latent(before, frame, after), freeze_codebook=True)[1]
+        return torch.cdist(self._latent(before, frame, after), self.quantizer.codebook).argmin(dim=-1)
 
     def decode(self, before: Tensor, frame: Tensor, code: Tensor) -> Tensor:
         """Paint the next frame from two frames and a code vector [B, code_width]."""

@@ -26,6 +26,8 @@ from genie.data.clips import Prefetch
 from genie.errors import TrainingError
 from genie.training.checkpoints import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 
+FIRST_VALIDATION_SECONDS = 45.0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,8 +42,8 @@ class Plan:
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
-    bf16: bool = True
-    validate_seconds: float = 150.0
+    bf16: bool = True  # autocast, where the device gains by it
+    validate_seconds: float = 150.0  # between validations; the first comes within the first minute
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -101,6 +103,13 @@ class _State:
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
 
 
+def gains_by_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; elsewhere it is emulated and slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
 def average(ema: dict[str, Tensor], model: nn.Module, decay: float) -> None:
     """ema <- decay · ema + (1 - decay) · weights; integer buffers are copied."""
     current = model.state_dict()
@@ -151,7 +160,9 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     task = progress.add_task(objective.name, total=total, completed=_done(plan, state))
     batches = Prefetch(objective.batch, first=state.step)
     model.train()
-    last_checkpoint = last_validation = last_line = time.monotonic()
+    bf16 = plan.bf16 and gains_by_bf16(device)
+    last_checkpoint = last_line = time.monotonic()
+    last_validation = time.monotonic() - (max(0.0, plan.validate_seconds - FIRST_VALIDATION_SECONDS) if state.step == 0 else 0.0)
     try:
         with SummaryWriter(str(folder)) as board, (folder / "log.jsonl").open("a") as log, progress:
             while (share := plan.progress(state.step, state.seconds)) < 1.0:
@@ -161,7 +172,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                 generator = torch.Generator().manual_seed(_mix(plan.seed, state.step))
                 torch.manual_seed(_mix(plan.seed + 1, state.step))
                 batch = next(batches)
-                with torch.autocast(device.type, torch.bfloat16, enabled=plan.bf16):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     loss, numbers, frames = objective.loss(batch, generator)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)

@@ -76,7 +76,7 @@ class Settings(BaseModel):
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
-        "dynamics": StageSettings(minutes=66, learning_rate=1.2e-3, rows=2),
+        "dynamics": StageSettings(minutes=65, learning_rate=1.2e-3, rows=3),
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genie.data.clips import Clips, ClipSampler, ClipStream
 from genie.data.store import Dataset
-from genie.metrics import changed_error, perplexity, psnr, squared_error
+from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
 from genie.training.loop import Validation
 from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
@@ -64,11 +64,13 @@ class TokenizerObjective:
         amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
         previous = previous + amount * torch.randn(previous.shape, generator=generator)
         loss = torch.zeros(())
-        squared = []
+        squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
             painted, codes = self.model(previous.contiguous(memory_format=torch.channels_last), frames[:, t])
             error = painted.float() - frames[:, t]
             squared.append(error.square().mean())
+            changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
+            squared_changed.append((error.detach().square() * changed).sum() / (3 * changed.sum()).clamp_min(1))
             loss = loss + squared[-1] + ABSOLUTE_WEIGHT * error.abs().mean() + QUARTIC_WEIGHT * error.pow(4).mean()
             previous = round_to_uint8_grid(painted.float())
         self._carried = previous.detach()
@@ -76,6 +78,7 @@ class TokenizerObjective:
         used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
         numbers = {
             "psnr": psnr(127.5**2 * torch.stack(squared).mean().item()),
+            "psnr_changed_pixels": psnr(127.5**2 * torch.stack(squared_changed).mean().item()),
             "codes_used_in_batch": float(used),
         }
         return loss / steps, numbers, steps * len(frames)

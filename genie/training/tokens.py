@@ -81,6 +81,7 @@ def encode_dataset(
             group.attrs[f"done_{name}"] = done
             progress(done_before + done, total)
         done_before += walks
+        progress(done_before, total)
 
 
 def _arrays(group: zarr.Group, split: Split, walks: int, length: int, tokenizer: VideoTokenizer, create: bool) -> dict[str, zarr.Array]:

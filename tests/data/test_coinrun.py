@@ -41,7 +41,7 @@ def test_the_policy_is_sticky_and_uses_every_action() -> None:
     taken = np.stack([policy.act(first if t == 0 else ~first) for t in range(400)])
     share = np.bincount(taken.ravel(), minlength=6) / taken.size
     assert (share > 0.03).all()
-    assert 0.6 < share[[1, 4]].sum() / share[[2, 5]].sum() < 1.2  # left against right
+    assert 0.4 < share[[1, 4]].sum() / share[[2, 5]].sum() < 1.0  # left against right; most set out to the right
     assert (taken[1:] == taken[:-1]).mean() > 0.75
 
 

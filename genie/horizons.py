@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genie.data.clips import Clips, ClipSampler
-from genie.metrics import CHANGED_LEVELS, psnr, squared_error
+from genie.metrics import CHANGED_LEVELS, mean_psnr, squared_error
 from genie.runtime.actions import ActionTable
 from genie.runtime.engine import TorchEngine
 from genie.runtime.rollout import BatchRollout
@@ -43,17 +43,17 @@ class Horizon:
     frames: np.ndarray  # uint8 [B, steps, H, W, 3]: the rollouts under the true actions
 
     def psnr_at(self, step: int) -> float:
-        """PSNR in dB of the frame `step` frames on (1 = the next)."""
-        return psnr(self.error[:, step - 1])
+        """Mean PSNR in dB of the frame `step` frames on (1 = the next)."""
+        return mean_psnr(self.error[:, step - 1])
 
     def copy_at(self, step: int) -> float:
-        """PSNR in dB of the last prompt frame against the frame `step` frames on."""
-        return psnr(self.copy_error[:, step - 1])
+        """Mean PSNR in dB of the last prompt frame against the frame `step` frames on."""
+        return mean_psnr(self.copy_error[:, step - 1])
 
     @property
     def delta(self) -> float:
         """Δ_4 PSNR in dB: how much better the frame is under the true actions than under random ones."""
-        return self.psnr_at(DELTA_STEPS) - psnr(self.random_error[:, DELTA_STEPS - 1])
+        return self.psnr_at(DELTA_STEPS) - mean_psnr(self.random_error[:, DELTA_STEPS - 1])
 
 
 def measure(

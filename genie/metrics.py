@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+BYTE_ERROR = 1 / 12  # squared levels: what rounding to bytes costs anyway, so that equal frames count 58.9 dB, not infinity
 CHANGED_LEVELS = 5  # a pixel has changed where any channel differs by more than this, of 255
 
 
@@ -14,8 +15,13 @@ def squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def psnr(error: np.ndarray | float) -> float:
-    """Peak signal-to-noise ratio in dB of the mean of squared errors (mean first, then logarithm)."""
-    return float(10 * np.log10(255.0**2 / max(float(np.mean(error)), 1e-10)))
+    """Peak signal-to-noise ratio in dB of the mean of squared errors (mean first, then logarithm): the strict way."""
+    return float(10 * np.log10(255.0**2 / max(float(np.mean(error)), BYTE_ERROR)))
+
+
+def mean_psnr(error: np.ndarray) -> float:
+    """Mean over frames of each frame's PSNR in dB (logarithm first, then mean): the usual way to report video prediction."""
+    return float(np.mean(10 * np.log10(255.0**2 / np.maximum(error, BYTE_ERROR))))
 
 
 def changed_error(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> float:

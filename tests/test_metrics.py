@@ -14,6 +14,13 @@ def test_psnr_of_a_constant_error() -> None:
     assert abs(metrics.psnr(error) - 10 * np.log10(255**2 / 100)) < 1e-6
 
 
+def test_the_mean_of_psnrs_is_not_the_psnr_of_the_mean() -> None:
+    error = np.array([1.0, 100.0])
+    assert abs(metrics.mean_psnr(error) - 10 * np.log10(255**2 / 10)) < 1e-6
+    assert abs(metrics.psnr(error) - 10 * np.log10(255**2 / 50.5)) < 1e-6
+    assert abs(metrics.mean_psnr(np.zeros(3)) - 58.92) < 0.01  # equal frames
+
+
 def test_changed_error_looks_only_where_something_changed() -> None:
     before = np.zeros((8, 8, 3), np.uint8)
     truth = before.copy()

@@ -9,8 +9,8 @@ import numpy as np
 
 from genie.data.clips import ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
-from genie.horizons import PROMPT_FRAMES, clips_in_motion, measure
-from genie.metrics import changed_error, mutual_information, perplexity, psnr, squared_error
+from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, clips_in_motion, measure
+from genie.metrics import changed_error, mean_psnr, mutual_information, perplexity, psnr, squared_error
 from genie.world import World
 
 TOKENIZER_FRAMES = 33  # the first real, 32 unrolled
@@ -63,9 +63,11 @@ def evaluate_world(
         random_error = np.concatenate([part.random_error for part in parts])
         copy_error = np.concatenate([part.copy_error for part in parts])
         for step in (1, 2, 4, HORIZON):
-            values[f"psnr_{step}_{kind}"] = psnr(error[:, step - 1])
-            values[f"psnr_{step}_copy"] = psnr(copy_error[:, step - 1])
-        values[f"delta_4_{kind}"] = psnr(error[:, 3]) - psnr(random_error[:, 3])
+            values[f"psnr_{step}_{kind}"] = mean_psnr(error[:, step - 1])
+            values[f"pooled_psnr_{step}_{kind}"] = psnr(error[:, step - 1])
+            values[f"psnr_{step}_copy"] = mean_psnr(copy_error[:, step - 1])
+            values[f"pooled_psnr_{step}_copy"] = psnr(copy_error[:, step - 1])
+        values[f"delta_4_{kind}"] = mean_psnr(error[:, DELTA_STEPS - 1]) - mean_psnr(random_error[:, DELTA_STEPS - 1])
         if kind == "latent":
             made = np.concatenate([part.frames for part in parts])
     return Marks(values, moving.frames, np.concatenate([moving.frames[:, :PROMPT_FRAMES], made], axis=1))
@@ -79,6 +81,7 @@ def tokenizer_marks(world: World, frames: np.ndarray) -> dict[str, float]:
     counts = [np.bincount(codes[..., g].ravel()) for g in range(codes.shape[-1])]
     return {
         "tokenizer_psnr": psnr(error),
+        "tokenizer_mean_psnr": mean_psnr(error),
         "tokenizer_psnr_first_step": psnr(error[:, 0]),
         "tokenizer_psnr_last_8": psnr(error[:, -8:]),
         "tokenizer_psnr_changed_pixels": psnr(changed_error(made[:, 1:], frames[:, 1:], frames[:, :-1])),

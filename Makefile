@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := $(shell find genie player tokenizer checkpoints -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: play test lint clean
 
@@ -21,8 +20,8 @@ lint: .venv/.lint
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/.play: .venv/bin/python pyproject.toml constraints.txt $(SOURCES)
-	$(PIP) .
+.venv/.play: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e .
 	touch $@
 
 .venv/.test: .venv/bin/python pyproject.toml constraints.txt requirements-procgen.txt

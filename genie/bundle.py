@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import math
 import os
 import shutil
@@ -16,6 +17,7 @@ import stat
 import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,6 +43,7 @@ MANIFEST = "world.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
+BYTES_OF_WEIGHT = 2  # float16, the smallest that is written
 MODELS = ("tokenizer", "latent_actions", "dynamics")
 
 
@@ -126,7 +129,7 @@ class Bundle:
         raw = self._read(MANIFEST, MAX_MANIFEST_BYTES)
         try:
             value = json.loads(raw)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise WorldFormatError(f"{self.path}/{MANIFEST} is not JSON ({error}); get the world again.") from error
         version = value.get("schema_version") if isinstance(value, dict) else None
         if version != SCHEMA_VERSION:
@@ -166,17 +169,16 @@ class Bundle:
                     f"{entry.count} frames need {width * entry.count}×{height}."
                 )
             strip = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise WorldFormatError(f"{self.path}/{entry.file} is not a PNG ({error}).") from error
         return np.stack(np.split(strip, entry.count, axis=1))
 
     def models(self) -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
         """The three models with their weights, float32, in evaluation mode."""
         manifest = self.manifest
-        # The attention and MLP weights alone; keeps a small file from asking for a huge model to be built.
-        least = 2 * 16 * manifest.dynamics.layers * manifest.dynamics.width**2
-        if manifest.files["dynamics.safetensors"].size < least:
-            raise WorldFormatError(f"{self.path}/dynamics.safetensors is smaller than its configuration needs; get the world again.")
+        for name, least in _least_parameters(manifest).items():  # a small file must not ask for a huge model to be built
+            if manifest.files[f"{name}.safetensors"].size < BYTES_OF_WEIGHT * least:
+                raise WorldFormatError(f"{self.path}/{name}.safetensors is smaller than its configuration needs; get the world again.")
         models = (
             VideoTokenizer(manifest.tokenizer),
             LatentActionModel(manifest.latent_actions),
@@ -230,8 +232,21 @@ class Bundle:
                 return file.read(limit + 1)
         except (KeyError, FileNotFoundError) as error:
             raise WorldFormatError(f"{self.path} has no {name}; it is not a whole world, get it again.") from error
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
             raise WorldFormatError(f"{self.path}/{name} cannot be read ({error}).") from error
+
+
+def _least_parameters(manifest: Manifest) -> dict[str, int]:
+    """Parameters that each model has at the very least: those of its layers that a configuration can make large."""
+    tokenizer, latent, dynamics = manifest.tokenizer, manifest.latent_actions, manifest.dynamics
+    summary = 2 * tokenizer.width * tokenizer.codes * len(tokenizer.levels) * tokenizer.positions
+    latent_positions = latent.resolution[0] // 16 * (latent.resolution[1] // 16)
+    tables = 2 * tokenizer.codes * tokenizer.vocabulary * dynamics.width
+    return {
+        "tokenizer": summary + 9 * tokenizer.width**2 * tokenizer.blocks,
+        "latent_actions": 4 * latent.code_width * latent.width * latent_positions + 9 * latent.width**2 * latent.blocks,
+        "dynamics": 16 * dynamics.layers * dynamics.width**2 + tables,
+    }
 
 
 def save_bundle(

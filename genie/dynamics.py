@@ -15,7 +15,7 @@ from contextlib import nullcontext
 
 import torch
 from einops import rearrange
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -38,6 +38,12 @@ class DynamicsConfig(BaseModel):
     heads: int = Field(default=4, ge=1, le=64)
     context: int = Field(default=12, ge=1, le=256)  # slots a position can look back to, its own included
     frame_width: int = Field(default=64, ge=8, le=512)  # channels of the frame embedding
+
+    @model_validator(mode="after")
+    def _fits(self) -> DynamicsConfig:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of 2 × heads {self.heads}: heads are rotated in pairs")
+        return self
 
 
 class CodeTable(nn.Module):

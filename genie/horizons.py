@@ -19,18 +19,24 @@ from genie.runtime.sampling import Sampling
 
 PROMPT_FRAMES = 4
 MOVING_SHARE = 0.1  # of the pixels must have changed in the prompt's last step for a clip to be "in motion"
+BATCH = 32  # rollouts in one forward pass
 DELTA_STEPS = 4  # Δ_t PSNR (Genie, section 3) is reported at t = 4
 
 
 def clips_in_motion(sampler: ClipSampler, count: int) -> Clips:
-    """`count` clips spread over the split whose prompt ends in motion, the same on every call."""
-    found: list[np.ndarray] = []
-    for start in sampler.spread_starts(4 * count):
+    """`count` clips spread over the split whose prompt ends in motion, the same on every call.
+
+    Where too few are in motion, those that move most.
+    """
+    starts = np.unique(sampler.spread_starts(4 * count))
+    moving = np.empty(len(starts))
+    for i, start in enumerate(starts):
         last = sampler.read(np.array([start]), PROMPT_FRAMES).frames[0, -2:].astype(np.int16)
-        if (np.abs(last[1] - last[0]) > CHANGED_LEVELS).any(-1).mean() >= MOVING_SHARE:
-            found.append(start)
-    chosen = np.linspace(0, len(found) - 1, min(count, len(found))).astype(np.int64)
-    return sampler.read(np.array(found)[chosen])
+        moving[i] = (np.abs(last[1] - last[0]) > CHANGED_LEVELS).any(-1).mean()
+    found = np.flatnonzero(moving >= MOVING_SHARE)
+    if len(found) < count:
+        found = np.sort(np.argsort(-moving, kind="stable")[:count])
+    return sampler.read(starts[found[np.linspace(0, len(found) - 1, min(count, len(found))).astype(np.int64)]])
 
 
 @dataclass(frozen=True)
@@ -89,5 +95,9 @@ def roll(
     engine: TorchEngine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, seed: int = 0
 ) -> np.ndarray:
     """Frames under given actions: prompts uint8 [B, T, H, W, 3], actions int [B, S] -> uint8 [B, S, H, W, 3]."""
-    batch = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(seed, seed + len(prompts)))
-    return np.stack([batch.step([int(a) for a in column]) for column in actions.T], axis=1)
+    made = []
+    for i in range(0, len(prompts), BATCH):
+        part = slice(i, i + BATCH)
+        batch = BatchRollout.begin(engine, table, sampling, prompts[part], seeds=range(seed + i, seed + i + len(prompts[part])))
+        made.append(np.stack([batch.step([int(a) for a in column]) for column in actions[part].T], axis=1))
+    return np.concatenate(made)

@@ -9,7 +9,7 @@ restarts (Dhariwal 2020), kept in float32.
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
@@ -29,6 +29,13 @@ class LatentActionConfig(BaseModel):
     code_width: int = Field(default=16, ge=2, le=256)
     width: int = Field(default=48, ge=8, le=512)
     blocks: int = Field(default=1, ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _fits(self) -> LatentActionConfig:
+        height, width = self.resolution
+        if height % 16 or width % 16 or not 0 < height * width <= 512 * 512:
+            raise ValueError(f"resolution {self.resolution} must be a multiple of 16, at most 512×512")
+        return self
 
 
 class LatentActionModel(nn.Module):

@@ -116,7 +116,7 @@ class World:
 
         Prompts of different length are cut to the last frames that all of them have.
         """
-        if not prompts or len(prompts) != len(seeds):
+        if len(prompts) == 0 or len(prompts) != len(seeds):
             raise GenieError(f"{len(prompts)} prompts and {len(seeds)} seeds; give as many of one as of the other.")
         frames = [self._prompt_frames(prompt) for prompt in prompts]
         shortest = min(len(clip) for clip in frames)
@@ -135,11 +135,14 @@ class World:
             raise GenieError(f"tokens must have shape [T, {config.positions}, {config.codes}], not {list(tokens.shape)}.")
         if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() >= config.vocabulary:
             raise GenieError(f"tokens must be integers from 0 to {config.vocabulary - 1}.")
-        return self.engine.decode(self._clip(frame), tokens[None])[0]
+        first = self._clip(frame)
+        if len(first) != 1:
+            raise GenieError(f"decode starts from one frame, got {len(first)}.")
+        return self.engine.decode(first, tokens[None])[0]
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """The tokenizer's round trip on its own output: uint8 [T, H, W, 3] -> the same shape (the first frame as it is)."""
-        return self.engine.encode_unrolled(self._clip(frames)[None])[1][0]
+        return self.engine.encode_unrolled(self._clip(frames)[None])[0][0]
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [T, H, W, 3] -> int [T-1]: ids of the latent actions between neighbours."""
@@ -170,7 +173,7 @@ class World:
                         f"{self.resolution[1]}×{self.resolution[0]}: resize it first."
                     )
                 return np.asarray(image.convert("RGB"))[None].copy()
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise GenieError(f"{path} cannot be read as a picture ({error}).") from error
 
     def _clip(self, frames: Any, least: int = 1) -> np.ndarray:
@@ -184,7 +187,7 @@ class World:
             )
         if len(clip) < least:
             raise GenieError(f"{least} or more frames are needed, got {len(clip)}.")
-        return clip
+        return np.ascontiguousarray(clip)
 
 
 def world_folders() -> list[Path]:

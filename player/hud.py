@@ -15,7 +15,7 @@ BACKGROUND = (18, 18, 22)
 class Hud:
     """Draws frames/s against the target, step milliseconds, action and state."""
 
-    LINES = 2
+    LINES = 3
 
     def __init__(self, width: int, target_rate: float) -> None:
         self._font = pygame.font.Font(None, LINE)
@@ -36,5 +36,5 @@ class Hud:
         drawn = self._font.render(second, True, TEXT)
         self._surface.blit(drawn, (8, 5 + LINE))
         tip = self._font.render(help_text, True, DIM)
-        self._surface.blit(tip, (self._surface.get_width() - tip.get_width() - 8, 5 + LINE))
+        self._surface.blit(tip, (8, 5 + 2 * LINE))
         return self._surface

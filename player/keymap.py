@@ -17,12 +17,21 @@ KEYS: dict[int, str] = {
     pygame.K_z: "jump",
     **{getattr(pygame, f"K_{number}"): str(number) for number in range(1, 10)},
 }
-PAD_BUTTONS: dict[int, str] = {0: "jump", 11: "up", 12: "down", 13: "left", 14: "right"}
+BUTTONS: dict[int, str] = {0: "jump", 11: "up", 12: "down", 13: "left", 14: "right"}  # of a gamepad, in SDL's order
 
 
 def control_of(key: int, controls: frozenset[str]) -> str | None:
-    """The control a key stands for in a world that has these controls; up is jump where only jump exists."""
-    control = KEYS.get(key)
+    """The control a key stands for in a world that has these controls."""
+    return _known(KEYS.get(key), controls)
+
+
+def control_of_button(button: int, controls: frozenset[str]) -> str | None:
+    """The control a gamepad's button stands for."""
+    return _known(BUTTONS.get(button), controls)
+
+
+def _known(control: str | None, controls: frozenset[str]) -> str | None:
+    """The control if the world has it; up is jump where only jump exists."""
     if control == "up" and "up" not in controls and "jump" in controls:
         return "jump"
     return control if control in controls else None

@@ -71,10 +71,10 @@ class ModelThread:
         return self._paused
 
     def pause(self, paused: bool) -> None:
-        """Stop or go on; what was pressed before a pause is forgotten."""
+        """Stop or go on; what was tapped while the world stood still is forgotten."""
         with self._wake:
             self._paused = paused
-            self._latch.clear()
+            self._latch.forget_taps()
             self._wake.notify()
 
     def reset(self) -> None:
@@ -113,7 +113,7 @@ class ModelThread:
                     continue
                 self._step()
                 # Absolute deadlines; a late step re-anchors them, so that there is never a burst to catch up.
-                deadline = max(deadline + self._period, time.perf_counter() - self._period)
+                deadline = max(deadline + self._period, time.perf_counter())
         except BaseException as error:
             self.error = error
 

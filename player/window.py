@@ -14,7 +14,7 @@ from genie.errors import GenieError
 from genie.runtime.rollout import Rollout
 from genie.world import World
 from player.hud import Hud
-from player.keymap import PAD_BUTTONS, control_of
+from player.keymap import control_of, control_of_button
 from player.latch import InputLatch
 from player.model_thread import ModelThread
 
@@ -76,20 +76,22 @@ class PlayWindow:
         elif event.type == pygame.KEYDOWN:
             self._key_down(event.key)
         elif event.type == pygame.KEYUP:
-            control = control_of(event.key, self._controls)
-            if control:
-                self._latch.release(control)
+            self._latch.release(("key", event.key))
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._latch.clear()
             self.model.pause(True)
-        elif event.type in (pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP):
-            control = PAD_BUTTONS.get(event.button)
-            if control in self._controls:
-                (self._latch.press if event.type == pygame.JOYBUTTONDOWN else self._latch.release)(control)
+        elif event.type == pygame.JOYDEVICEADDED:
+            self._pads.append(pygame.joystick.Joystick(event.device_index))  # events come only from pads that are held open
+        elif event.type == pygame.JOYBUTTONDOWN:
+            control = control_of_button(event.button, self._controls)
+            if control:
+                self._latch.press(("button", event.button), control)
+        elif event.type == pygame.JOYBUTTONUP:
+            self._latch.release(("button", event.button))
         elif event.type == pygame.JOYAXISMOTION and event.axis == 0:
-            self._side(event.value)
+            self._side("stick", event.value)
         elif event.type == pygame.JOYHATMOTION:
-            self._side(event.value[0])
+            self._side("hat", event.value[0])
 
     def draw(self) -> None:
         """Show the newest frame, enlarged by a whole number, and the HUD."""
@@ -108,7 +110,7 @@ class PlayWindow:
     def _key_down(self, key: int) -> None:
         control = control_of(key, self._controls)
         if control:
-            self._latch.press(control)
+            self._latch.press(("key", key), control)
         elif key == pygame.K_ESCAPE:
             self._open = False
         elif key == pygame.K_p:
@@ -116,11 +118,13 @@ class PlayWindow:
         elif key == pygame.K_r:
             self.model.reset()
 
-    def _side(self, value: float) -> None:
+    def _side(self, source: str, value: float) -> None:
         """A stick or hat moved sideways."""
         for control, pushed in (("left", value < -STICK_DEAD_ZONE), ("right", value > STICK_DEAD_ZONE)):
-            if control in self._controls:
-                (self._latch.press if pushed else self._latch.release)(control)
+            if pushed and control in self._controls:
+                self._latch.press((source, control), control)
+            else:
+                self._latch.release((source, control))
 
 
 def _scale_for(resolution: tuple[int, int]) -> int:
@@ -132,7 +136,10 @@ def _scale_for(resolution: tuple[int, int]) -> int:
 
 def display_available() -> bool:
     """Whether a window can be opened here: a desktop, or SDL's own dummy driver when asked for."""
-    pygame.display.init()
+    try:
+        pygame.display.init()
+    except pygame.error:
+        return False
     found = pygame.display.get_driver() not in ("offscreen", "dummy") or bool(os.environ.get("SDL_VIDEODRIVER"))
     pygame.display.quit()
     return found

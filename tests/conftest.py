@@ -14,7 +14,7 @@ import pytest
 import genie
 from genie.data.coinrun import record
 from genie.data.store import Dataset
-from genie.training.pipeline import Pipeline, presets, settings_of_run
+from genie.training.pipeline import Pipeline, open_run, presets
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +42,7 @@ def dataset(dataset_path: Path) -> Dataset:
 def smoke_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three stages trained for seconds, and the world exported."""
     run = tmp_path_factory.mktemp("runs") / "smoke"
-    Pipeline(dataset, run, settings_of_run(run, presets()["smoke"])).train()
+    Pipeline(dataset, run, open_run(run, dataset, presets()["smoke"])).train()
     return run
 
 

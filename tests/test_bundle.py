@@ -155,6 +155,31 @@ def test_a_manifest_that_is_no_json(bundle: Path) -> None:
     refuse(bundle, "is not JSON")
 
 
+def test_a_zip_with_a_damaged_entry(bundle: Path, tmp_path: Path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", bundle))
+    with zipfile.ZipFile(packed) as archive:
+        info = archive.getinfo("tokenizer.safetensors")
+    data = bytearray(packed.read_bytes())
+    data[info.header_offset + 200 : info.header_offset + 260] = b"\xff" * 60
+    packed.write_bytes(data)
+    refuse(packed, "tokenizer.safetensors")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, '{"schema_version": 1, "name": ' + "9" * 5000 + "}"])
+def test_a_manifest_that_json_chokes_on(bundle: Path, text: str) -> None:
+    (bundle / MANIFEST).write_text(text)
+    refuse(bundle, "is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [("dynamics", {"heads": 3}), ("tokenizer", {"width": 12}), ("tokenizer", {"levels": [40, 40, 40]}), ("latent_actions", {"width": 512})],
+)
+def test_a_configuration_that_cannot_be_built_or_has_not_the_weights(bundle: Path, part: str, wrong: dict[str, Any]) -> None:
+    change(bundle, lambda m: m[part].update(wrong))
+    refuse(bundle, "dynamics|tokenizer|latent_actions")
+
+
 def test_a_zip_that_is_none_and_one_with_a_swollen_entry(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 nothing")
     refuse(tmp_path / "broken.zip", "neither a folder nor a zip")

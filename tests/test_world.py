@@ -41,6 +41,14 @@ def test_a_round_trip_keeps_the_picture(coinrun: genie.World) -> None:
     assert np.array_equal(first[0], coinrun.reconstruct(frames[:2])[1])
 
 
+def test_arrays_of_any_layout_are_taken(coinrun: genie.World) -> None:
+    frames = coinrun.prompts[0].frames
+    assert np.array_equal(coinrun.encode(frames[::-1]), coinrun.encode(frames[::-1].copy()))
+    assert np.array_equal(coinrun.reconstruct(frames[:1]), frames[:1])
+    batch = coinrun.start_batch(np.stack([frames, frames]), np.array([1, 2]))
+    assert batch.step(["right", "left"]).shape == (2, 64, 64, 3)
+
+
 def test_actions_are_inferred_between_neighbours(coinrun: genie.World) -> None:
     frames = coinrun.prompts[1].frames
     actions = coinrun.infer_actions(frames)
@@ -78,6 +86,8 @@ def test_wrong_input_says_what_is_needed(coinrun: genie.World, tmp_path: Path) -
         coinrun.decode(coinrun.prompts[0].frames[0], np.zeros((1, 3), int))
     with pytest.raises(genie.GenieError, match="from 0 to 999"):
         coinrun.decode(coinrun.prompts[0].frames[0], np.full((1, 16, 4), 1000))
+    with pytest.raises(genie.GenieError, match="starts from one frame"):
+        coinrun.decode(coinrun.prompts[0].frames, np.zeros((1, 16, 4), int))
     with pytest.raises(genie.GenieError, match="seeds"):
         coinrun.start_batch([None, None], [1])
 

@@ -25,7 +25,7 @@ class TokenizerConfig(BaseModel):
     code_stride: Literal[8, 16] = 8  # pixels a side of the cell that a code describes; finer cells are folded into positions
     codes: int = Field(default=4, ge=1, le=16)  # G: codes at each position, all its cells together
     levels: tuple[int, ...] = (8, 5, 5, 5)  # FSQ levels of one code: 1,000 values
-    width: int = Field(default=64, ge=8, le=512)
+    width: int = Field(default=64, ge=8, le=512, multiple_of=8)
     blocks: int = Field(default=2, ge=1, le=8)  # residual blocks at each scale of the decoder
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
 

@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from genie.cli import dataset, evaluate, play, record, train, worlds
 from genie.errors import GenieError
@@ -22,15 +23,12 @@ app.command("eval")(evaluate.evaluate)
 
 
 def main() -> None:
-    """Run the command line; a `GenieError` becomes one line and exit status 2."""
+    """Run the command line; an error that the user can act on becomes one line and exit status 2."""
     try:
         app()
-    except GenieError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+    except (GenieError, OSError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was finished is kept.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

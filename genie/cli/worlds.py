@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -19,7 +20,7 @@ def worlds() -> None:
         try:
             manifest = Bundle(path).manifest
         except GenieError as error:
-            console.print(f"[red]{name}: {error}[/]", highlight=False)
+            console.print(f"[red]{escape(f'{name}: {error}')}[/]", highlight=False)
             continue
         megabytes = sum(entry.size for entry in manifest.files.values()) / 2**20
         height, width = manifest.tokenizer.resolution

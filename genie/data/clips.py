@@ -7,6 +7,7 @@ clips it would have seen. Frames are decompressed chunk by chunk and kept (least
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,8 +20,17 @@ import zarr
 from genie.data.store import CHUNK_FRAMES, SplitData
 from genie.errors import DatasetError
 
-CACHE_BYTES = 8 * 2**30
+
+def _memory() -> int:
+    """Bytes of main memory; 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
 T_ = TypeVar("T_")
+CACHE_BYTES = 7 * 2**30 if _memory() > 20 * 2**30 else 2**30  # the whole of half a million frames where there is room
 
 
 class FrameReader:

@@ -92,7 +92,7 @@ def make_environment(count: int, split: Split, seed: int, threads: int = 2) -> A
     )
 
 
-def dataset_info(train_frames: int, held_out_frames: int, seed: int) -> DatasetInfo:
+def dataset_info(train_frames: int, held_out_frames: int, seed: int, environments: int = 32) -> DatasetInfo:
     """The attributes of a CoinRun dataset of this size."""
     return DatasetInfo(
         name="coinrun",
@@ -112,6 +112,7 @@ def dataset_info(train_frames: int, held_out_frames: int, seed: int) -> DatasetI
             "mood_steps": MOOD_STEPS,
             "hold_steps": HOLD_STEPS,
             "action_repeat": ACTION_REPEAT,
+            "environments": environments,
             "seed": seed,
         },
         licence="MIT (procgen, Copyright OpenAI); recorded by genie",
@@ -131,7 +132,7 @@ def record(
     Args:
         progress: called with the split's name and the frames it has so far.
     """
-    writer = DatasetWriter(path, dataset_info(train_frames, held_out_frames, seed))
+    writer = DatasetWriter(path, dataset_info(train_frames, held_out_frames, seed, environments))
     splits: tuple[Split, ...] = ("train", "held_out")
     for order, split in enumerate(splits):
         if writer.wanted(split) > 0:

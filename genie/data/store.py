@@ -7,6 +7,7 @@ The group's attributes carry the recipe and the licence. A dataset that is still
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -83,40 +84,65 @@ class Dataset:
         self.path = Path(path)
         progress = self.path / PROGRESS_FILE
         if progress.exists():
-            state = json.loads(progress.read_text())
+            state = _read_progress(progress)
             done, wanted = sum(state["committed"].values()), sum(state["info"]["frames"].values())
             raise DatasetError(
                 f"{self.path}: recording stopped at {done:,} of {wanted:,} frames; run the same `genie record` command again to finish it."
             )
         if not (self.path / "zarr.json").exists():
             raise DatasetError(f"{self.path} is not a dataset; make one with `genie record coinrun --out {self.path}`.")
-        self.group = zarr.open_group(self.path, mode="r")
         try:
+            self.group = zarr.open_group(self.path, mode="r")
             self.info = DatasetInfo.model_validate(dict(self.group.attrs))
-        except ValidationError as error:
-            raise DatasetError(f"{self.path}: its attributes are not a dataset's ({error.error_count()} errors): {error}") from error
+        except (ValidationError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{self.path} has no readable attributes of a dataset ({error}); record it again.") from error
         if self.info.schema_version != SCHEMA_VERSION:
             raise DatasetError(
                 f"{self.path}: schema version {self.info.schema_version}, this genie reads {SCHEMA_VERSION}; record it again."
             )
         self._splits: dict[str, SplitData] = {}
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short name of what was recorded: attributes, episode bounds and level seeds."""
+        digest = hashlib.sha256(self.info.model_dump_json().encode())
+        for name in SPLITS:
+            digest.update(self.split(name).episode_starts.tobytes())
+            digest.update(self.split(name).level_seeds.tobytes())
+        return digest.hexdigest()[:16]
+
     def split(self, name: Split) -> SplitData:
         """The arrays of one split; small ones in memory, frames read chunk by chunk when asked."""
         if name not in self._splits:
-            group = self.group[name]
-            if not isinstance(group, zarr.Group):
-                raise DatasetError(f"{self.path}: split {name} is not a group; record the dataset again.")
-            small = {key: np.asarray(group[key][:]) for key in ("actions", "rewards", "episode_starts", "level_seeds")}  # type: ignore[index]
-            frames = group["frames"]
-            if not isinstance(frames, zarr.Array) or frames.shape[0] != len(small["actions"]):
-                raise DatasetError(f"{self.path}: split {name} has frames and actions of different length; record it again.")
+            try:
+                group: Any = self.group[name]
+                small = {key: np.asarray(group[key][:]) for key in ("actions", "rewards", "episode_starts", "level_seeds")}
+                frames = group["frames"]
+            except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+                raise DatasetError(f"{self.path}: split {name} cannot be read ({error}); record it again.") from error
             self._splits[name] = SplitData(frames=frames, **small)
+            self._check(name, self._splits[name])
         return self._splits[name]
+
+    def _check(self, name: str, data: SplitData) -> None:
+        if data.frames.shape != (len(data), *self.info.resolution, 3) or len(data.rewards) != len(data):
+            raise DatasetError(f"{self.path}: split {name} has frames, actions and rewards that do not fit; record it again.")
+        bounds = np.append(data.episode_starts, len(data))
+        if len(bounds) < 2 or bounds[0] != 0 or (np.diff(bounds) <= 0).any() or len(data.level_seeds) != len(data.episode_starts):
+            raise DatasetError(f"{self.path}: split {name} has broken episode bounds; record it again.")
+        if ((data.actions >= len(self.info.action_names)) & (data.actions != UNKNOWN_ACTION)).any():
+            raise DatasetError(f"{self.path}: split {name} has actions without a name; record it again.")
+
+
+def _read_progress(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); remove {path.parent} and record again.") from error
 
 
 class DatasetWriter:
-    """Writes whole episodes; survives `kill -9` by committing shard by shard.
+    """Writes whole episodes; survives `kill -9` by committing a few thousand frames at a time.
 
     `add` takes one episode; `close` finishes the dataset. A writer opened on an unfinished recording with the same info
     goes on from the last commit; with other info it refuses.
@@ -129,7 +155,7 @@ class DatasetWriter:
         if (self.path / "zarr.json").exists() and not progress.exists():
             raise DatasetError(f"{self.path} is already a finished dataset; choose another --out or remove the folder.")
         if progress.exists():
-            state = json.loads(progress.read_text())
+            state = _read_progress(progress)
             if DatasetInfo.model_validate(state["info"]) != info:
                 raise DatasetError(
                     f"{self.path} holds an unfinished recording made with other settings; "
@@ -183,7 +209,7 @@ class DatasetWriter:
             self._flush(split)
 
     def _flush(self, name: str) -> None:
-        """Write whole episodes that end on or before the last full shard (or all of them when the split is full)."""
+        """Write the waiting episodes, then commit; zarr replaces shards atomically, so a kill loses only what was waiting."""
         pending, self._pending[name] = self._pending[name], []
         start = position = self.committed[name]
         for episode in pending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from genie.errors import ActionError
@@ -36,9 +37,13 @@ class ActionTable:
         Raises:
             ActionError: there is none of this name or id.
         """
+        found: Action | None = None
         if isinstance(action, Action):
-            action = action.id
-        found = self._by_name.get(action) if isinstance(action, str) else self._by_id.get(int(action))
+            found = action if self._by_id.get(action.id) == action else None
+        elif isinstance(action, str):
+            found = self._by_name.get(action)
+        elif isinstance(action, int | np.integer):
+            found = self._by_id.get(int(action))
         if found is None:
             raise ActionError(f"the world has no action {action!r}; it has {', '.join(self._by_name)}.")
         return found

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genie.dynamics import Cache, Dynamics
 from genie.latent_actions import LatentActionModel
+from genie.runtime import codec
 from genie.runtime.sampling import Sampling, draw, unmask
 from tokenizer import VideoTokenizer, to_float, to_uint8
 
@@ -93,43 +94,21 @@ class TorchEngine:
         state.cache.index += 1
         state.before, state.frame = state.frame, frame
 
-    @torch.inference_mode()
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the last."""
-        x = to_float(torch.from_numpy(frames).to(self.device))
-        codes = self.tokenizer.encode(x[:, :-1].flatten(0, 1), x[:, 1:].flatten(0, 1))
-        return codes.unflatten(0, (x.shape[0], -1)).cpu().numpy()
+        return codec.encode(self.tokenizer, frames)
 
-    @torch.inference_mode()
     def encode_unrolled(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and frames of the round trip on its own output: [B, T-1, N, G] and uint8 [B, T, H, W, 3]."""
-        codes, made = [], [frames[:, 0]]
-        for t in range(1, frames.shape[1]):
-            previous = to_float(torch.from_numpy(made[-1]).to(self.device))
-            current = to_float(torch.from_numpy(np.ascontiguousarray(frames[:, t])).to(self.device))
-            step = self.tokenizer.encode(previous, current)
-            made.append(to_uint8(self.tokenizer.decode(previous, step)).cpu().numpy())
-            codes.append(step.cpu().numpy())
-        return np.stack(codes, axis=1), np.stack(made, axis=1)
+        """The round trip on its own output: frames uint8 [B, T, H, W, 3] and codes [B, T-1, N, G]."""
+        return codec.unrolled(self.tokenizer, frames)
 
-    @torch.inference_mode()
     def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> uint8 [B, T, H, W, 3]."""
-        made = []
-        for t in range(codes.shape[1]):
-            previous = to_float(torch.from_numpy(frame).to(self.device))
-            step = torch.from_numpy(np.ascontiguousarray(codes[:, t])).long().to(self.device)
-            frame = to_uint8(self.tokenizer.decode(previous, step)).cpu().numpy()
-            made.append(frame)
-        return np.stack(made, axis=1)
+        return codec.decode(self.tokenizer, frame, codes)
 
-    @torch.inference_mode()
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [B, T, H, W, 3] -> int64 [B, T-1]: the latent action between neighbours."""
-        x = to_float(torch.from_numpy(frames).to(self.device))
-        before = torch.cat([x[:, :1], x[:, :-2]], dim=1)
-        codes = self.latent_actions.infer(before.flatten(0, 1), x[:, :-1].flatten(0, 1), x[:, 1:].flatten(0, 1))
-        return codes.unflatten(0, (x.shape[0], -1)).cpu().numpy()
+        return codec.infer_actions(self.latent_actions, frames)
 
     def _embed(self, state: State) -> Tensor:
         pair = np.stack([state.before, state.frame], axis=1)

@@ -34,7 +34,9 @@ class Snapshot:
     state: State
     tokens: np.ndarray
     index: int
+    seeds: tuple[int, ...]
     salts: tuple[int, ...]
+    sampling: Sampling
     history: tuple[_Past, ...]
 
 
@@ -67,12 +69,12 @@ class BatchRollout:
                 past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
                 engine.commit(state, past.actions, past.codes, past.frame)
                 history.append(past)
-        return cls(engine, table, sampling, tuple(seeds), state, tokens, salts=(0,) * batch, history=history)
+        return cls(engine, table, sampling, tuple(int(seed) for seed in seeds), state, tokens, salts=(0,) * batch, history=history)
 
     @property
     def frames(self) -> np.ndarray:
-        """The current frames, uint8 [B, H, W, 3]."""
-        return self.state.frame
+        """The current frames, uint8 [B, H, W, 3]: a copy, free to be drawn on."""
+        return self.state.frame.copy()
 
     def step(self, actions: Sequence[Action | str | int]) -> np.ndarray:
         """One action for each rollout -> the next frames, uint8 [B, H, W, 3]."""
@@ -88,19 +90,21 @@ class BatchRollout:
         self.tokens = self.engine.step(self.state, ids, noise, self.sampling)
         self.index += 1
         self.history.append(_Past(self.state.frame, ids, self.tokens))
-        del self.history[: -self.engine.context - 1]
+        del self.history[: -self.engine.context - 2]  # every frame that a slot in the context has read
         return self.frames
 
     def snapshot(self) -> Snapshot:
         """What `restore` needs to continue from here, to the bit."""
-        return Snapshot(self.state.copy(), self.tokens, self.index, self.salts, tuple(self.history))
+        return Snapshot(self.state.copy(), self.tokens, self.index, self.seeds, self.salts, self.sampling, tuple(self.history))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this rollout (or of one of the same world and batch size)."""
-        if snapshot.state.frame.shape != self.state.frame.shape:
-            raise GenieError("the snapshot is of another batch size or resolution; restore it where it was taken.")
+        theirs, ours = snapshot.state, self.state
+        if theirs.frame.shape != ours.frame.shape or theirs.cache.keys.shape != ours.cache.keys.shape:
+            raise GenieError("the snapshot is of another world or batch size; restore it where it was taken.")
         self.state, self.tokens = snapshot.state.copy(), snapshot.tokens
-        self.index, self.salts, self.history = snapshot.index, snapshot.salts, list(snapshot.history)
+        self.index, self.history = snapshot.index, list(snapshot.history)
+        self.seeds, self.salts, self.sampling = snapshot.seeds, snapshot.salts, snapshot.sampling
 
     def edit(self, frames: np.ndarray, stick: int = 5) -> None:
         """Put edited frames uint8 [B, H, W, 3] in place of the current ones and go on from them.
@@ -138,7 +142,7 @@ class Rollout:
     @property
     def tokens(self) -> np.ndarray:
         """Codes of the current frame, int [N, G] (zeros before the first step)."""
-        return self._batch.tokens[0]
+        return self._batch.tokens[0].copy()
 
     @property
     def index(self) -> int:

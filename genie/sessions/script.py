@@ -30,9 +30,9 @@ def parse_actions(text: str, table: ActionTable) -> list[Action]:
         name, colon, count = part.strip().rpartition(":")
         if not colon:
             name, count = part.strip(), "1"
-        if not count.isdigit() or not 1 <= int(count) <= MAX_FRAMES:
+        if not count.isdecimal() or not 1 <= int(count) <= MAX_FRAMES:
             raise ActionError(f"{part.strip()!r}: write action:frames with 1 frame or more, for example right:32,jump:8.")
-        action = table.find(int(name) if name.isdigit() else name)
+        action = table.find(int(name) if name.isdecimal() else name)
         found += [action] * int(count)
     return found
 
@@ -65,15 +65,14 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
     """Write frames uint8 [T, H, W, 3]: mp4 or gif enlarged, png as a contact sheet, npz as they are (lossless)."""
     check_video_path(path)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    big = frames.repeat(SCALE, axis=1).repeat(SCALE, axis=2) if path.suffix.lower() in (".mp4", ".gif") else frames
     match path.suffix.lower():
         case ".mp4":
             with iio.imopen(partial, "w", plugin="pyav") as file:
                 file.init_video_stream("libx264", fps=round(rate) if float(rate).is_integer() else rate)
-                for frame in big:
-                    file.write_frame(frame)
+                for frame in frames:
+                    file.write_frame(_enlarged(frame))
         case ".gif":
-            iio.imwrite(partial, big, duration=round(1000 / rate), loop=0)
+            iio.imwrite(partial, [_enlarged(frame) for frame in frames], duration=round(1000 / rate), loop=0)
         case ".png":
             from genie.pictures import grid
 
@@ -82,3 +81,7 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
         case _:
             np.savez_compressed(partial, frames=frames)
     os.replace(partial, path)
+
+
+def _enlarged(frame: np.ndarray) -> np.ndarray:
+    return frame.repeat(SCALE, axis=0).repeat(SCALE, axis=1)

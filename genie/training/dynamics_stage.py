@@ -75,7 +75,7 @@ class DynamicsObjective:
         self._tokenizer, self._latent_actions = tokenizer.eval(), latent_actions.eval()
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
-        self._tokens = TokenReader(tokens, "train")
+        self._tokens = TokenReader(tokens)
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
         self._held_out = clips_in_motion(held_out, data.validation_clips)

@@ -7,6 +7,7 @@ falling to zero over the last part. All chance comes from (seed, step), so a res
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,7 +150,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     ema = {name: value.clone() for name, value in model.state_dict().items()}
     if checkpoint.exists():
         state, ema = _restore(checkpoint, objective, optimizer)
-        _truncate_log(folder / "log.jsonl", state.step)
+        for log_name in ("log.jsonl", "validation.jsonl"):
+            _truncate_log(folder / log_name, state.step)
 
     console = console or Console()
     device = next(model.parameters()).device
@@ -164,7 +166,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     last_checkpoint = last_line = time.monotonic()
     last_validation = time.monotonic() - (max(0.0, plan.validate_seconds - FIRST_VALIDATION_SECONDS) if state.step == 0 else 0.0)
     try:
-        with SummaryWriter(str(folder)) as board, (folder / "log.jsonl").open("a") as log, progress:
+        with SummaryWriter(str(folder), purge_step=state.step + 1) as board, (folder / "log.jsonl").open("a") as log, progress:
             while (share := plan.progress(state.step, state.seconds)) < 1.0:
                 began = time.monotonic()
                 for group in optimizer.param_groups:
@@ -178,8 +180,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                 norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
                 if not torch.isfinite(norm):
                     raise TrainingError(
-                        f"{objective.name}: the gradient is not finite at step {state.step}; lower --learning-rate "
-                        f"and run again (the last checkpoint is kept)."
+                        f"{objective.name}: the gradient is not finite at step {state.step}; lower "
+                        f"its learning_rate in {run / 'settings.json'} and run again (the last checkpoint is kept)."
                     )
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -301,4 +303,6 @@ def _truncate_log(path: Path, step: int) -> None:
     """Drop lines past the checkpoint: those steps are made again."""
     if path.exists():
         kept = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(f"{line}\n" for line in kept))
+        os.replace(partial, path)

@@ -15,10 +15,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, write_json
-from genie.dynamics import DynamicsConfig
+from genie.dynamics import Dynamics, DynamicsConfig
 from genie.errors import TrainingError
 from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionConfig, LatentActionModel
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     skip: int = Field(default=2, ge=1)
     seed: int = 0
     bf16: bool = True
+    dataset: str = ""  # fingerprint of the dataset the run was started on
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
@@ -87,25 +89,29 @@ class Settings(BaseModel):
     checkpoint_seconds: float = 60.0
     validation_clips: int = Field(default=32, ge=1)
 
-    def bounded(self, minutes: float | None, steps: int | None) -> Settings:
-        """The same settings with `minutes` shared among the stages as before, or `steps` for each stage."""
+    def bounded(self, minutes: float | None, steps: int | None, stage: Stage | None = None) -> Settings:
+        """The same settings with other bounds.
+
+        `minutes` are those of `stage`, or of all stages together, shared as before; `steps` are those of each stage concerned.
+        """
         if minutes is None and steps is None:
             return self
         if minutes is not None and steps is not None:
             raise TrainingError("give --minutes or --steps, not both.")
-        whole = sum(stage.minutes or 0.0 for stage in self.stages.values()) or 1.0
-        return self.model_copy(
-            update={
-                "stages": {
-                    name: stage.model_copy(
-                        update={"steps": steps, "minutes": None}
-                        if steps is not None
-                        else {"minutes": (minutes or 0) * (stage.minutes or whole / 3) / whole, "steps": None}
-                    )
-                    for name, stage in self.stages.items()
-                }
-            }
-        )
+        concerned = STAGES if stage is None else (stage,)
+        whole = sum(self.stages[name].minutes or 1.0 for name in concerned)
+        changed = {
+            name: self.stages[name].model_copy(
+                update={"minutes": None if minutes is None else minutes * (self.stages[name].minutes or 1.0) / whole, "steps": steps}
+            )
+            for name in concerned
+        }
+        return self.model_copy(update={"stages": {**self.stages, **changed}})
+
+    def lesson(self) -> Settings:
+        """What a run may not change once it has begun: everything but how long and on which data."""
+        endless = {name: stage.model_copy(update={"minutes": None, "steps": None}) for name, stage in self.stages.items()}
+        return self.model_copy(update={"stages": endless, "dataset": ""})
 
 
 def presets() -> dict[str, Settings]:
@@ -131,27 +137,45 @@ def presets() -> dict[str, Settings]:
     }
 
 
-def settings_of_run(run: Path, wanted: Settings | None) -> Settings:
-    """The settings a run was started with; `wanted` starts a new one.
+def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Settings:
+    """The settings of a run: those it was started with, or `wanted` (default: the defaults) for a new one.
+
+    Only the bounds may be changed later: those of `wanted` are taken over when the rest is the same.
 
     Raises:
-        TrainingError: the run exists with other settings, or its settings file is damaged.
+        TrainingError: the run was started with other settings or on another dataset, or its settings file is damaged.
     """
     path = run / SETTINGS_FILE
     if not path.exists():
         if run.exists() and any(run.iterdir()):
             raise TrainingError(f"{run} is not empty and not a training run; choose another --out.")
         run.mkdir(parents=True, exist_ok=True)
-        wanted = wanted or Settings()
-        write_json(path, wanted.model_dump(mode="json"))
-        return wanted
-    try:
-        kept = Settings.model_validate(json.loads(path.read_text()))
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
-    if wanted is not None and wanted != kept:
+        settings = (wanted or Settings()).model_copy(update={"dataset": dataset.fingerprint})
+        write_json(path, settings.model_dump(mode="json"))
+        return settings
+    kept = read_settings(run)
+    if kept.dataset != dataset.fingerprint:
+        raise TrainingError(f"{run} was started on another dataset than {dataset.path}; choose another --out.")
+    if wanted is None:
+        return kept
+    if wanted.lesson() != kept.lesson():
         raise TrainingError(f"{run} was started with other settings; leave out the flags to go on, or choose another --out.")
-    return kept
+    settings = kept.model_copy(update={"stages": wanted.stages})
+    write_json(path, settings.model_dump(mode="json"))
+    return settings
+
+
+def read_settings(run: Path) -> Settings:
+    """The settings that a run was started with.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
+    path = run / SETTINGS_FILE
+    try:
+        return Settings.model_validate(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
 
 
 class Pipeline:
@@ -161,10 +185,13 @@ class Pipeline:
         self.dataset, self.run, self.settings = dataset, run, settings
         self.console = console or Console()
         resolution = dataset.info.resolution
-        self.tokenizer_config = settings.tokenizer.model_copy(update={"resolution": resolution})
-        self.latent_config = settings.latent_actions.model_copy(update={"resolution": resolution})
-        latent, recorded = self.latent_config.actions, len(dataset.info.action_names)
-        self.dynamics_config = DynamicsConfig.model_validate({**settings.dynamics, "actions": latent + recorded})
+        latent, recorded = settings.latent_actions.actions, len(dataset.info.action_names)
+        try:
+            self.tokenizer_config = TokenizerConfig.model_validate({**settings.tokenizer.model_dump(), "resolution": resolution})
+            self.latent_config = LatentActionConfig.model_validate({**settings.latent_actions.model_dump(), "resolution": resolution})
+            self.dynamics_config = DynamicsConfig.model_validate({**settings.dynamics, "actions": latent + recorded})
+        except ValidationError as error:
+            raise TrainingError(f"{run}: these models do not fit {dataset.path}: {error.errors()[0]['msg']}.") from error
         self.table = ActionTable(actions_of(dataset, latent))
 
     def train(self, stage: Stage | None = None) -> Path | None:
@@ -182,10 +209,9 @@ class Pipeline:
     def export(self) -> Path:
         """Write the trained models as a world bundle into `run/world`."""
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
-        objective = self._dynamics_objective(tokenizer, latent_actions)
-        notes = {"dynamics": load_model(self.run, "dynamics", objective.model)}
-        notes["tokenizer"] = load_model(self.run, "tokenizer", tokenizer)
-        notes["latent_actions"] = load_model(self.run, "latent_actions", latent_actions)
+        dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
+        models: dict[str, nn.Module] = {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": dynamics}
+        notes = {name: load_model(self.run, name, model) for name, model in models.items()}
         idle = self._idle(latent_actions)
         held_out = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.settings.skip, self.settings.seed)
         path = export_world(
@@ -195,7 +221,7 @@ class Pipeline:
             self.settings.skip,
             self.table.actions,
             idle,
-            {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": objective.model},
+            models,
             clips_in_motion(held_out, 12).frames,
             notes,
         )
@@ -248,10 +274,8 @@ class Pipeline:
 
     def _encode(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> None:
         settings = self.settings
-        share = self.dataset.info.frames["held_out"] / max(1, self.dataset.info.frames["train"])
         plan = TokenPlan(
-            train_frames=settings.token_frames,
-            held_out_frames=max(1, round(settings.token_frames * min(share, 0.05))),
+            frames=settings.token_frames,
             length=settings.token_length,
             skip=settings.skip,
             seed=settings.seed,

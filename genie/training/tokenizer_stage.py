@@ -16,8 +16,9 @@ from genie.data.clips import Clips, ClipSampler, ClipStream
 from genie.data.store import Dataset
 from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
+from genie.runtime.codec import unrolled
 from genie.training.loop import Validation
-from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
+from tokenizer import TokenizerConfig, VideoTokenizer, to_float
 from tokenizer.model import round_to_uint8_grid
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
@@ -107,15 +108,3 @@ class TokenizerObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         self._carried = carried["frames"]
-
-
-@torch.no_grad()
-def unrolled(model: VideoTokenizer, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G]."""
-    made, codes = [frames[:, 0]], []
-    for t in range(1, frames.shape[1]):
-        previous = to_float(torch.from_numpy(made[-1]))
-        painted, step = model(previous, to_float(torch.from_numpy(np.ascontiguousarray(frames[:, t]))))
-        made.append(to_uint8(painted).numpy())
-        codes.append(step.numpy())
-    return np.stack(made, axis=1), np.stack(codes, axis=1)

@@ -1,27 +1,31 @@
 """Between the stages: what the trained tokenizer and latent action model make of the dataset, ready for the dynamics.
 
 The tokenizer runs unrolled on its own output along walks of `length` frames, so that its codes contain the corrections that
-keep a rollout clean. One zarr group a split: frames uint8 `[W, L, H, W, 3]`, codes uint16 `[W, L-1, N, G]`, latent uint8 `[W, L-1]`,
-recorded uint8 `[W, L-1]`, starts int64 `[W]`.
+keep a rollout clean. One zarr group of the training split: frames uint8 `[W, L, H, W, 3]`, codes uint16 `[W, L-1, N, G]`, latent
+and recorded actions uint8 `[W, L-1]`, starts int64 `[W]`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import zarr
+from torch import nn
 from zarr.codecs import ZstdCodec
 
 from genie.data.clips import ClipSampler
-from genie.data.store import SPLITS, Dataset, Split
+from genie.data.store import Dataset
 from genie.errors import TrainingError
 from genie.latent_actions import LatentActionModel
-from genie.training.tokenizer_stage import unrolled
-from tokenizer import VideoTokenizer, to_float
+from genie.runtime.codec import infer_actions, unrolled
+from genie.training.loop import gains_by_bf16
+from tokenizer import VideoTokenizer
 
 BLOCK = 64  # walks encoded together, and the unit of resuming
 
@@ -30,8 +34,7 @@ BLOCK = 64  # walks encoded together, and the unit of resuming
 class TokenPlan:
     """How much to encode."""
 
-    train_frames: int = 200_000
-    held_out_frames: int = 10_000
+    frames: int = 200_000
     length: int = 49  # frames of a walk, the first one real
     skip: int = 2
     seed: int = 0
@@ -46,45 +49,51 @@ def encode_dataset(
     path: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Encode both splits into `path`; goes on after an interruption, does nothing when done.
+    """Encode the training split into `path`; goes on after an interruption, does nothing when done.
 
     Args:
         progress: called with the walks done and the walks wanted.
     """
     group = zarr.open_group(path, mode="a")
-    if group.attrs.get("plan", asdict(plan)) != asdict(plan):
-        raise TrainingError(f"{path} was made with other settings; remove it or choose another --out.")
-    group.attrs["plan"] = asdict(plan)
-    wanted = {"train": plan.train_frames, "held_out": plan.held_out_frames}
-    total = sum(-(-frames // (plan.length - 1)) for frames in wanted.values())
-    done_before = 0
-    for name in SPLITS:
-        walks = -(-wanted[name] // (plan.length - 1))
-        done = int(group.attrs.get(f"done_{name}", 0))  # type: ignore[arg-type]
-        sampler = ClipSampler(dataset.split(name), plan.length, plan.skip, plan.seed)
-        rng = np.random.default_rng([plan.seed, 11])
-        spread = np.linspace(0, sampler.choices - 1, walks).astype(np.int64)
-        starts = sampler.start_of(rng.permutation(spread))
-        arrays = _arrays(group, name, walks, plan.length, tokenizer, create=done == 0)
-        while done < walks:
-            block = starts[done : done + BLOCK]
-            clips = sampler.read(block)
-            with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
-                made, codes = unrolled(tokenizer, clips.frames)
-            part = slice(done, done + len(block))
-            arrays["frames"][part] = made
-            arrays["codes"][part] = codes.astype(np.uint16)
-            arrays["latent"][part] = infer(latent_actions, clips.frames).astype(np.uint8)
-            arrays["recorded"][part] = clips.actions.astype(np.uint8)
-            arrays["starts"][part] = block
-            done += len(block)
-            group.attrs[f"done_{name}"] = done
-            progress(done_before + done, total)
-        done_before += walks
-        progress(done_before, total)
+    made_with: dict[str, Any] = {"plan": asdict(plan), "models": fingerprint(tokenizer, latent_actions)}
+    if any(group.attrs.get(key, value) != value for key, value in made_with.items()):
+        raise TrainingError(f"{path} was made with other settings or models; remove it and train again.")
+    for key, value in made_with.items():
+        group.attrs[key] = value
+    walks = -(-plan.frames // (plan.length - 1))
+    done = int(group.attrs.get("done", 0))  # type: ignore[arg-type]
+    sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
+    starts = np.random.default_rng([plan.seed, 11]).permutation(sampler.spread_starts(walks))
+    arrays = _arrays(group, walks, plan.length, tokenizer, create=done == 0)
+    bf16 = plan.bf16 and gains_by_bf16(torch.device("cpu"))
+    while done < walks:
+        block = starts[done : done + BLOCK]
+        clips = sampler.read(block)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            made, codes = unrolled(tokenizer, clips.frames)
+        part = slice(done, done + len(block))
+        arrays["frames"][part] = made
+        arrays["codes"][part] = codes.astype(np.uint16)
+        arrays["latent"][part] = infer_actions(latent_actions, clips.frames).astype(np.uint8)
+        arrays["recorded"][part] = clips.actions.astype(np.uint8)
+        arrays["starts"][part] = block
+        done += len(block)
+        group.attrs["done"] = done
+        progress(done, walks)
+    progress(done, walks)
 
 
-def _arrays(group: zarr.Group, split: Split, walks: int, length: int, tokenizer: VideoTokenizer, create: bool) -> dict[str, zarr.Array]:
+def fingerprint(*models: nn.Module) -> str:
+    """sha256 of the models' weights: tokens of other weights must not be mixed in."""
+    digest = hashlib.sha256()
+    for model in models:
+        for name, value in model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _arrays(group: zarr.Group, walks: int, length: int, tokenizer: VideoTokenizer, create: bool) -> dict[str, zarr.Array]:
     config = tokenizer.config
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
         "frames": ((walks, length, *config.resolution, 3), "uint8"),
@@ -97,30 +106,18 @@ def _arrays(group: zarr.Group, split: Split, walks: int, length: int, tokenizer:
         for key, (shape, dtype) in shapes.items():
             chunk = 1 if key == "frames" else BLOCK
             group.create_array(
-                f"{split}/{key}", shape=shape, dtype=dtype, chunks=(chunk, *shape[1:]),
+                key, shape=shape, dtype=dtype, chunks=(chunk, *shape[1:]),
                 shards=(BLOCK, *shape[1:]) if chunk == 1 else None, compressors=[ZstdCodec(level=1)], overwrite=True,
             )  # fmt: skip
-    found = {key: group[f"{split}/{key}"] for key in shapes}
+    found = {key: group[key] for key in shapes}
     return {key: value for key, value in found.items() if isinstance(value, zarr.Array)}
 
 
-@torch.no_grad()
-def infer(model: LatentActionModel, frames: np.ndarray) -> np.ndarray:
-    """Latent actions between neighbours: uint8 [B, T, H, W, 3] -> int64 [B, T-1]."""
-    found = []
-    for clip in frames:
-        x = to_float(torch.from_numpy(clip))
-        found.append(model.infer(torch.cat([x[:1], x[:-2]]), x[:-1], x[1:]).numpy())
-    return np.stack(found)
-
-
 class TokenReader:
-    """Sequences of an encoded split, for the dynamics."""
+    """What `encode_dataset` made, for the dynamics."""
 
-    def __init__(self, path: Path, split: Split) -> None:
-        group = zarr.open_group(path, mode="r")[split]
-        if not isinstance(group, zarr.Group):
-            raise TrainingError(f"{path} is not an encoded dataset; remove it and train again.")
+    def __init__(self, path: Path) -> None:
+        group = zarr.open_group(path, mode="r")
         small = {key: np.asarray(group[key][:]) for key in ("codes", "latent", "recorded", "starts")}  # type: ignore[index]
         self.codes, self.latent = small["codes"], small["latent"]
         self.recorded, self.starts = small["recorded"], small["starts"]

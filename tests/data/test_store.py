@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,21 @@ def test_other_settings_do_not_continue_a_recording(tmp_path: Path) -> None:
 def test_a_finished_dataset_is_not_overwritten(dataset_path: Path) -> None:
     with pytest.raises(DatasetError, match="already a finished dataset"):
         coinrun.record(dataset_path, train_frames=2000, held_out_frames=1200, seed=1)
+
+
+def test_damaged_datasets_are_named(dataset_path: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(dataset_path, tmp_path / "d"))
+    (copy / "zarr.json").write_text("{")
+    with pytest.raises(DatasetError, match="no readable attributes"):
+        Dataset(copy)
+    copy = Path(shutil.copytree(dataset_path, tmp_path / "e"))
+    shutil.rmtree(copy / "held_out" / "actions")
+    with pytest.raises(DatasetError, match="held_out cannot be read"):
+        Dataset(copy).split("held_out")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / PROGRESS_FILE).write_text("{")
+    with pytest.raises(DatasetError, match="is damaged"):
+        Dataset(tmp_path / "f")
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:

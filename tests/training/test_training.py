@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from genie.data.store import Dataset
 from genie.errors import TrainingError
 from genie.training.checkpoints import load_tensors, save_tensors
 from genie.training.loop import Plan
-from genie.training.pipeline import Pipeline, presets, settings_of_run
+from genie.training.pipeline import Pipeline, Settings, open_run, presets
+from tokenizer import TokenizerConfig
 
 
 def log_of(run: Path, stage: str) -> list[dict]:
@@ -52,7 +54,7 @@ def test_code_use_and_changed_pixels_are_in_the_tokenizers_log(smoke_run: Path) 
 
 def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset) -> None:
     before = (smoke_run / "dynamics" / "log.jsonl").read_bytes()
-    Pipeline(dataset, smoke_run, settings_of_run(smoke_run, None)).train()
+    Pipeline(dataset, smoke_run, open_run(smoke_run, dataset)).train()
     assert (smoke_run / "dynamics" / "log.jsonl").read_bytes() == before
 
 
@@ -61,62 +63,98 @@ def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_
     unlabelled.info = dataset.info.model_copy(update={"action_names": (), "action_keys": ()})
     for split in ("train", "held_out"):
         unlabelled.split(split).actions[:] = 255  # type: ignore[arg-type]
-    world_path = Pipeline(unlabelled, tmp_path / "run", settings_of_run(tmp_path / "run", presets()["smoke"].bounded(None, 4))).train()
+    settings = open_run(tmp_path / "run", unlabelled, presets()["smoke"].bounded(None, 4))
+    world_path = Pipeline(unlabelled, tmp_path / "run", settings).train()
     world = genie.load_world(world_path)
     assert [action.name for action in world.actions] == [f"action {i}" for i in range(8)]
     assert world.start().step("action 3").shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize("stage", ["tokenizer", "latent_actions"])
-def test_a_killed_run_resumes_to_the_same_loss_curve(dataset_path: Path, tmp_path: Path, stage: str) -> None:
+@pytest.mark.parametrize("stage", ["tokenizer", "latent_actions", "dynamics"])
+def test_a_killed_run_resumes_to_the_same_loss_curve(dataset_path: Path, smoke_run: Path, tmp_path: Path, stage: str) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    flags = ["--steps", "60", "--stage", stage, "--threads", "1"]
+    for run in (straight, killed):
+        shutil.copytree(smoke_run, run)
+        shutil.rmtree(run / stage)
+
     def command(run: Path) -> list[str]:
-        flags = ["--preset", "smoke", "--steps", "90", "--stage", stage, "--threads", "1"]
         return [sys.executable, "-m", "genie.cli.app", "train", str(dataset_path), "--out", str(run), *flags]
 
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    subprocess.run(command(straight), check=True, stdout=subprocess.DEVNULL, timeout=200)
     process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL)
     checkpoint = killed / stage / "checkpoint.safetensors"
     deadline = time.monotonic() + 100
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.3)  # some steps past the checkpoint, which are made again
+    time.sleep(0.2)  # some steps past the checkpoint, which are made again
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    reached = load_tensors(checkpoint)[1]["step"]
-    assert 0 < reached < 90
-    subprocess.run(command(killed), check=True, stdout=subprocess.DEVNULL, timeout=200)
+    assert 0 < load_tensors(checkpoint)[1]["step"] < 60
+    for run in (straight, killed):
+        subprocess.run(command(run), check=True, stdout=subprocess.DEVNULL, timeout=200)
     a, b = log_of(straight, stage), log_of(killed, stage)
-    assert [line["step"] for line in b] == list(range(1, 91))
+    assert [line["step"] for line in b] == list(range(1, 61))
     np.testing.assert_allclose([line["loss"] for line in b], [line["loss"] for line in a], rtol=1e-4, atol=1e-6)
 
 
-def test_other_flags_do_not_change_a_run_that_was_started(tmp_path: Path) -> None:
-    settings_of_run(tmp_path / "run", presets()["smoke"])
-    assert settings_of_run(tmp_path / "run", None) == presets()["smoke"]
+def test_a_run_keeps_its_settings_and_its_dataset(dataset: Dataset, tmp_path: Path) -> None:
+    started = open_run(tmp_path / "run", dataset, presets()["smoke"])
+    assert open_run(tmp_path / "run", dataset) == started
     with pytest.raises(TrainingError, match="started with other settings"):
-        settings_of_run(tmp_path / "run", presets()["default"])
+        open_run(tmp_path / "run", dataset, presets()["default"])
+    other = Dataset(dataset.path)
+    other.info = dataset.info.model_copy(update={"name": "another"})
+    with pytest.raises(TrainingError, match="started on another dataset"):
+        open_run(tmp_path / "run", other)
 
 
-def test_a_folder_with_other_things_is_not_a_run(tmp_path: Path) -> None:
+def test_a_run_can_be_given_more_time(dataset: Dataset, tmp_path: Path) -> None:
+    started = open_run(tmp_path / "run", dataset, presets()["smoke"])
+    longer = open_run(tmp_path / "run", dataset, started.bounded(None, 99, "dynamics"))
+    assert [longer.stages[name].steps for name in ("tokenizer", "latent_actions", "dynamics")] == [40, 40, 99]
+    assert open_run(tmp_path / "run", dataset) == longer
+
+
+def test_a_folder_with_other_things_is_not_a_run(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("photos")
     with pytest.raises(TrainingError, match="not a training run"):
-        settings_of_run(tmp_path, presets()["smoke"])
+        open_run(tmp_path, dataset)
 
 
 def test_a_stage_before_its_turn_says_what_is_missing(dataset: Dataset, tmp_path: Path) -> None:
-    pipeline = Pipeline(dataset, tmp_path / "run", settings_of_run(tmp_path / "run", presets()["smoke"]))
+    pipeline = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, presets()["smoke"]))
     with pytest.raises(TrainingError, match="stage tokenizer is not finished"):
         pipeline.train("dynamics")
 
 
-def test_minutes_are_shared_as_the_defaults_share_them() -> None:
+def test_tokens_of_other_models_are_not_mixed_in(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(smoke_run, tmp_path / "run"))
+    for stage in ("tokenizer", "dynamics"):
+        shutil.rmtree(run / stage)
+    settings = open_run(run, dataset, open_run(run, dataset).bounded(None, 3, "tokenizer"))
+    with pytest.raises(TrainingError, match="tokens was made with other settings or models"):
+        Pipeline(dataset, run, settings).train()
+
+
+def test_the_per_frame_tokenizer_goes_through_the_same_pipeline(dataset: Dataset, tmp_path: Path) -> None:
+    small = TokenizerConfig(mode="per-frame", stride=8, code_stride=8, codes=2, width=16, blocks=1)
+    settings = Settings.model_validate({**presets()["smoke"].bounded(None, 2).model_dump(), "tokenizer": small})
+    world = genie.load_world(Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, settings)).train())
+    rollout = world.start(seed=1)
+    assert rollout.step("right").shape == (64, 64, 3)
+    assert rollout.tokens.shape == (64, 2)
+
+
+def test_minutes_are_those_of_the_stage_or_shared_as_before() -> None:
     default = presets()["default"]
     bounded = default.bounded(minutes=19, steps=None)
     whole = sum(stage.minutes for stage in default.stages.values())
     assert abs(sum(stage.minutes for stage in bounded.stages.values()) - 19) < 1e-9
     for name, stage in bounded.stages.items():
         assert abs(stage.minutes - 19 * default.stages[name].minutes / whole) < 1e-9
+    one = default.bounded(minutes=7, steps=None, stage="tokenizer")
+    assert one.stages["tokenizer"].minutes == 7
+    assert one.stages["dynamics"] == default.stages["dynamics"]
     with pytest.raises(TrainingError, match="not both"):
         default.bounded(minutes=1, steps=1)
 

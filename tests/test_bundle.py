@@ -112,7 +112,7 @@ def test_missing_and_unknown_tensors(bundle: Path) -> None:
 
 
 def test_weights_that_are_no_safetensors(bundle: Path) -> None:
-    (bundle / "tokenizer.safetensors").write_bytes(b"\x80\x04 a pickle, say")
+    (bundle / "tokenizer.safetensors").write_bytes(b"\x80\x04 a pickle, say" * 50_000)
     seal(bundle, "tokenizer.safetensors")
     refuse(bundle, "not a safetensors file")
 

@@ -19,13 +19,14 @@ from tokenizer.layers import Decoder, Pyramid
 
 def to_float(frames: Tensor) -> Tensor:
     """uint8 [..., H, W, 3] -> float32 [..., 3, H, W] in [-1, 1]."""
-    return rearrange(frames, "... h w c -> ... c h w").float() / 127.5 - 1.0
+    # Contiguous always: convolutions round differently for another memory layout, and equal frames must give equal results.
+    return rearrange(frames, "... h w c -> ... c h w").contiguous().float() / 127.5 - 1.0
 
 
 def to_uint8(frames: Tensor) -> Tensor:
     """float [..., 3, H, W] in [-1, 1] -> uint8 [..., H, W, 3], rounded."""
     levels = ((frames.float() + 1.0) * 127.5).round().clamp(0, 255)
-    return rearrange(levels, "... c h w -> ... h w c").to(torch.uint8)
+    return rearrange(levels, "... c h w -> ... h w c").to(torch.uint8).contiguous()
 
 
 def round_to_uint8_grid(frames: Tensor) -> Tensor:

@@ -19,6 +19,18 @@ def test_every_byte_survives_the_way_to_float_and_back() -> None:
     assert torch.equal(to_uint8(to_float(frames)), frames)
 
 
+def test_the_memory_layout_of_a_frame_leaves_no_trace() -> None:
+    model = VideoTokenizer(TokenizerConfig(**SMALL)).eval()
+    frame = torch.randint(256, (1, 64, 64, 3), dtype=torch.uint8)
+    strided = frame.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert torch.equal(frame, strided)
+    assert frame.stride() != strided.stride()
+    codes = torch.randint(1000, (1, 16, 4))
+    with torch.no_grad():
+        made = [model.decode(to_float(x), codes) for x in (frame, strided)]
+    assert torch.equal(*made)
+
+
 def test_rounding_gives_exactly_what_is_shown_and_passes_the_gradient() -> None:
     x = (torch.rand(1, 3, 8, 8) * 2 - 1).requires_grad_()
     rounded = round_to_uint8_grid(x)

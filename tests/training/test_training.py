@@ -60,9 +60,9 @@ def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset) 
 
 def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
     unlabelled = Dataset(dataset.path)
-    unlabelled.info = dataset.info.model_copy(update={"action_names": (), "action_keys": ()})
     for split in ("train", "held_out"):
         unlabelled.split(split).actions[:] = 255  # type: ignore[arg-type]
+    unlabelled.info = dataset.info.model_copy(update={"action_names": (), "action_keys": ()})
     settings = open_run(tmp_path / "run", unlabelled, presets()["smoke"].bounded(None, 4))
     world_path = Pipeline(unlabelled, tmp_path / "run", settings).train()
     world = genie.load_world(world_path)

@@ -18,7 +18,7 @@ class Sampling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     passes: int = Field(default=2, ge=1, le=64)
-    temperature: float = Field(default=0.5, ge=0.0, le=10.0)  # 0 = the most likely code
+    temperature: float = Field(default=0.25, ge=0.0, le=10.0)  # 0 = the most likely code
     schedule: Literal["cosine", "linear"] = "cosine"
     confidence_noise: float = Field(default=0.0, ge=0.0, le=100.0)  # Gumbel noise on the order of unmasking, annealed
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from genie.data.store import DatasetInfo, DatasetWriter, Split
+from genie.data.store import SPLITS, DatasetInfo, DatasetWriter, Split
 from genie.errors import MissingDependencyError
 
 LEVELS: dict[Split, tuple[int, int]] = {"train": (0, 1_000_000), "held_out": (1_000_000, 100_000)}  # first level, how many
@@ -133,8 +133,7 @@ def record(
         progress: called with the split's name and the frames it has so far.
     """
     writer = DatasetWriter(path, dataset_info(train_frames, held_out_frames, seed, environments))
-    splits: tuple[Split, ...] = ("train", "held_out")
-    for order, split in enumerate(splits):
+    for order, split in enumerate(SPLITS):
         if writer.wanted(split) > 0:
             entropy = [seed, order, writer.committed[split]]  # a resumed recording goes on to new levels, not the same
             _record_split(writer, split, np.random.default_rng(entropy), environments, progress)

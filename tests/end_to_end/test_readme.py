@@ -42,7 +42,7 @@ def test_from_the_game_to_a_played_world_in_a_minute(tmp_path: Path) -> None:
     assert "right+jump" in genie("dataset", "info", "data/coinrun", cwd=tmp_path)
     began = time.monotonic()
     genie("train", "data/coinrun", "--out", "runs/coinrun", "--preset", "smoke", cwd=tmp_path)
-    print(f"smoke training: {time.monotonic() - began:.0f} s")
+    assert time.monotonic() - began < 60
     out = genie("play", "runs/coinrun/world", "--headless", "--frames", "8", "--actions", "right:8", "--out", "take.gif", cwd=tmp_path)
     assert "8 frames" in out
 

@@ -49,9 +49,10 @@ def main(
     prompts: int = 4,
     hold: Annotated[int, typer.Option(help="Frames a key is held in the mixed row.")] = 8,
     seed: int = 0,
+    backend: str = "onnx",
 ) -> None:
     """Share of frames with exactly one agent: real ones, and rollouts under every named key and under a mix of them."""
-    opened = genie.load_world(world)
+    opened = genie.load_world(world, device="cpu", backend=backend)
     real = Dataset(data).split("held_out").frames[::7]
     table = Table("frames", "agent there", "a second one", "exactly one", "exactly one, last quarter")
     named = [action.name for action in opened.actions if action.kind == "recorded"]

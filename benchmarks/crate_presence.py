@@ -29,9 +29,9 @@ def crate_shown(frames: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(orange, SOLID, axis=(-2, -1)).all(axis=(-1, -2)).any(axis=(-1, -2))
 
 
-def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 64, seed: int = 0) -> None:
+def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 64, seed: int = 0, backend: str = "onnx") -> None:
     """Print the share of rollouts that still show a crate, moving and still."""
-    opened = genie.load_world(world)
+    opened = genie.load_world(world, device="cpu", backend=backend)
     sampler = ClipSampler(Dataset(data).split("held_out"), PROMPT_FRAMES + HORIZON, opened.frame_skip, seed)
     latent = sum(action.kind == "latent" for action in opened.actions)
 

@@ -35,7 +35,7 @@ def main(
     chosen = clips_in_motion(sampler, clips)
     latent = sum(action.kind == "latent" for action in opened.actions)
     recorded = len(opened.actions) > latent
-    actions = chosen.actions + latent if recorded else opened.engine.infer_actions(chosen.frames)
+    actions = chosen.actions + latent if recorded else opened.engine.codec.infer_actions(chosen.frames)
     pool = np.arange(latent, len(opened.actions)) if recorded else np.arange(latent)
     table = Table("passes", "temperature", "1 on", "2 on", "4 on", f"{horizon} on", "Δ_4", "frames/s, batch 1")
     for count in (int(part) for part in passes.split(",")):

@@ -10,41 +10,36 @@ import hashlib
 import io
 import json
 import lzma
-import math
 import os
 import shutil
 import stat
-import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor, nn
+from safetensors.numpy import save as save_safetensors
 
-from genie.dynamics import Dynamics, DynamicsConfig
+from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.errors import WorldFormatError
-from genie.latent_actions import LatentActionConfig, LatentActionModel
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
-from tokenizer import TokenizerConfig, VideoTokenizer
+from tokenizer import TokenizerConfig
 
 SCHEMA_VERSION = 1
 MANIFEST = "world.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
-BYTES_OF_WEIGHT = 2  # float16, the smallest that is written
 MODELS = ("tokenizer", "latent_actions", "dynamics")
+
+Precision = Literal["fp32", "int8", "bf16"]
 
 
 class FileEntry(BaseModel):
@@ -66,6 +61,16 @@ class PromptEntry(BaseModel):
     count: int = Field(ge=1, le=256)
 
 
+class Graphs(BaseModel):
+    """ONNX graphs beside the weights: a world with them plays without torch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    precisions: tuple[Precision, ...] = ("fp32",)  # of the dynamics, those that were found good enough
+    made_for: str = Field(pattern="^[0-9a-f]{64}$")  # `Manifest.weights_digest` of the weights and shapes they were exported from
+    psnr_loss: dict[Precision, float] = {}  # dB of next-frame PSNR that a precision loses against fp32, on held-out clips
+
+
 class Manifest(BaseModel):
     """`world.json`."""
 
@@ -85,6 +90,7 @@ class Manifest(BaseModel):
     dynamics: DynamicsConfig
     prompts: tuple[PromptEntry, ...] = Field(min_length=1)
     files: dict[str, FileEntry] = Field(max_length=MAX_FILES)
+    graphs: Graphs | None = None  # None: there are none yet
     training: dict[str, Any] = {}  # how it was made: data, minutes, metrics
 
     @model_validator(mode="after")
@@ -107,6 +113,13 @@ class Manifest(BaseModel):
             if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or str(path) != name:
                 raise ValueError(f"the path {name!r} leaves the bundle")
         return self
+
+    @property
+    def weights_digest(self) -> str:
+        """Names the weights and the shapes of the models: graphs of other ones must not be run with them."""
+        weights = {name: entry.sha256 for name, entry in self.files.items() if name.endswith(".safetensors")}
+        shapes = [config.model_dump(mode="json") for config in (self.tokenizer, self.latent_actions, self.dynamics)]
+        return hashlib.sha256(json.dumps([weights, shapes], sort_keys=True).encode()).hexdigest()
 
 
 class Bundle:
@@ -148,6 +161,8 @@ class Bundle:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file the manifest names, size and sha256 checked."""
+        if name not in self.manifest.files:
+            raise WorldFormatError(f"{self.path} carries no {name}; run `genie export {self.path}` or get the world again.")
         entry = self.manifest.files[name]
         data = self._read(name, entry.size)
         if len(data) != entry.size:
@@ -173,47 +188,6 @@ class Bundle:
             raise WorldFormatError(f"{self.path}/{entry.file} is not a PNG ({error}).") from error
         return np.stack(np.split(strip, entry.count, axis=1))
 
-    def models(self) -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
-        """The three models with their weights, float32, in evaluation mode."""
-        manifest = self.manifest
-        for name, least in _least_parameters(manifest).items():  # a small file must not ask for a huge model to be built
-            if manifest.files[f"{name}.safetensors"].size < BYTES_OF_WEIGHT * least:
-                raise WorldFormatError(f"{self.path}/{name}.safetensors is smaller than its configuration needs; get the world again.")
-        models = (
-            VideoTokenizer(manifest.tokenizer),
-            LatentActionModel(manifest.latent_actions),
-            Dynamics(manifest.dynamics, manifest.tokenizer),
-        )
-        for name, model in zip(MODELS, models, strict=True):
-            model.load_state_dict(self._weights(name, model))
-            model.eval()
-        return models
-
-    def _weights(self, name: str, model: nn.Module) -> dict[str, Tensor]:
-        """One model's tensors, checked against the configured shapes."""
-        file = f"{name}.safetensors"
-        wanted = {key: (tuple(value.shape), value.dtype) for key, value in model.state_dict().items()}
-        limit = sum(8 * math.prod(shape) for shape, _ in wanted.values()) + 2**20
-        if self.manifest.files[file].size > limit:
-            raise WorldFormatError(f"{self.path}/{file} is larger than its configuration allows; get the world again.")
-        try:
-            tensors = load_safetensors(self.read(file))
-        except (SafetensorError, ValueError, struct.error) as error:
-            raise WorldFormatError(f"{self.path}/{file} is not a safetensors file ({error}); get the world again.") from error
-        if tensors.keys() != wanted.keys():
-            odd = sorted(tensors.keys() ^ wanted.keys())
-            raise WorldFormatError(f"{self.path}/{file}: tensors missing or unknown: {', '.join(odd[:3])}; export the world again.")
-        for key, (shape, dtype) in wanted.items():
-            if tuple(tensors[key].shape) != shape:
-                raise WorldFormatError(
-                    f"{self.path}/{file}: {key} has shape {list(tensors[key].shape)}, its configuration needs {list(shape)}; "
-                    f"export the world again."
-                )
-            tensors[key] = tensors[key].to(dtype)
-            if not torch.isfinite(tensors[key]).all():
-                raise WorldFormatError(f"{self.path}/{file}: {key} has NaN or infinite weights; train or export the world again.")
-        return tensors
-
     def _read(self, name: str, limit: int) -> bytes:
         """At most limit + 1 bytes of a file inside the bundle (one more tells that it is too long)."""
         try:
@@ -236,23 +210,10 @@ class Bundle:
             raise WorldFormatError(f"{self.path}/{name} cannot be read ({error}).") from error
 
 
-def _least_parameters(manifest: Manifest) -> dict[str, int]:
-    """Parameters that each model has at the very least: those of its layers that a configuration can make large."""
-    tokenizer, latent, dynamics = manifest.tokenizer, manifest.latent_actions, manifest.dynamics
-    summary = 2 * tokenizer.width * tokenizer.codes * len(tokenizer.levels) * tokenizer.positions
-    latent_positions = latent.resolution[0] // 16 * (latent.resolution[1] // 16)
-    tables = 2 * tokenizer.codes * tokenizer.vocabulary * dynamics.width
-    return {
-        "tokenizer": summary + 9 * tokenizer.width**2 * tokenizer.blocks,
-        "latent_actions": 4 * latent.code_width * latent.width * latent_positions + 9 * latent.width**2 * latent.blocks,
-        "dynamics": 16 * dynamics.layers * dynamics.width**2 + tables,
-    }
-
-
 def save_bundle(
     path: Path,
     fields: Mapping[str, Any],
-    models: Mapping[str, nn.Module],
+    weights: Mapping[str, Mapping[str, np.ndarray]],
     prompts: Mapping[str, np.ndarray],
     card: str,
 ) -> None:
@@ -260,37 +221,59 @@ def save_bundle(
 
     Args:
         fields: the manifest without `files`, `prompts` and `schema_version`.
-        models: the three models under their names in `MODELS`; float weights are stored as float16.
+        weights: tensors of the three models, under their names in `MODELS`.
         prompts: name -> uint8 [T, H, W, 3].
         card: Markdown for the bundle's README.md.
     """
     contents: dict[str, bytes] = {"README.md": card.encode()}
     for name in MODELS:
-        state = models[name].state_dict()
-        small = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-        contents[f"{name}.safetensors"] = save_safetensors({key: value.contiguous() for key, value in small.items()})
+        contents[f"{name}.safetensors"] = save_safetensors(dict(weights[name]))
     entries = []
     for name, frames in prompts.items():
         strip = io.BytesIO()
         Image.fromarray(np.concatenate(list(frames), axis=1)).save(strip, "PNG")
         contents[f"prompts/{name}.png"] = strip.getvalue()
         entries.append(PromptEntry(name=name, file=f"prompts/{name}.png", count=len(frames)))
-    files = {
-        name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items() if name != "README.md"
-    }
-    manifest = Manifest(schema_version=SCHEMA_VERSION, prompts=tuple(entries), files=files, **fields)
+    manifest = Manifest(schema_version=SCHEMA_VERSION, prompts=tuple(entries), files=_entries(contents), **fields)
     contents[MANIFEST] = manifest.model_dump_json(indent=1).encode()
+    with replacing(path) as fresh:
+        for name, data in contents.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
 
+
+def put_files(folder: Path, files: Mapping[str, bytes], **changes: Any) -> None:
+    """Add files to a bundle folder that nobody reads yet, and change fields of its manifest."""
+    kept = Bundle(folder).manifest
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    named = {name: entry for name, entry in kept.files.items() if not name.endswith(".onnx")} | _entries(files)
+    manifest = Manifest.model_validate({**kept.model_dump(), "files": named, **changes})
+    (folder / MANIFEST).write_bytes(manifest.model_dump_json(indent=1).encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A fresh folder that takes the place of `path` when the block ends well; otherwise nothing has changed."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     os.chmod(fresh, 0o755)
-    for name, data in contents.items():
-        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-        (fresh / name).write_bytes(data)
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-        os.replace(path, old / path.name)
-        os.replace(fresh, path)
-        shutil.rmtree(old)
-    else:
-        os.replace(fresh, path)
+    try:
+        yield fresh
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            os.replace(path, old / path.name)
+            os.replace(fresh, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(fresh, path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:
+    """What the manifest says of files; the card is for people and may be edited."""
+    return {
+        name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items() if name != "README.md"
+    }

@@ -13,7 +13,7 @@ import numpy as np
 from genie.data.clips import Clips, ClipSampler
 from genie.metrics import CHANGED_LEVELS, mean_psnr, squared_error
 from genie.runtime.actions import ActionTable
-from genie.runtime.engine import TorchEngine
+from genie.runtime.engine import Engine
 from genie.runtime.rollout import BatchRollout
 from genie.runtime.sampling import Sampling
 
@@ -63,7 +63,7 @@ class Horizon:
 
 
 def measure(
-    engine: TorchEngine,
+    engine: Engine,
     table: ActionTable,
     sampling: Sampling,
     clips: np.ndarray,
@@ -91,9 +91,7 @@ def measure(
     )
 
 
-def roll(
-    engine: TorchEngine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, seed: int = 0
-) -> np.ndarray:
+def roll(engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, seed: int = 0) -> np.ndarray:
     """Frames under given actions: prompts uint8 [B, T, H, W, 3], actions int [B, S] -> uint8 [B, S, H, W, 3]."""
     made = []
     for i in range(0, len(prompts), BATCH):

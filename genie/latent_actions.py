@@ -9,33 +9,14 @@ restarts (Dhariwal 2020), kept in float32.
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from vector_quantize_pytorch import VectorQuantize
 
+from genie.configs import LatentActionConfig
 from tokenizer.layers import Decoder, Pyramid
 
 DIVERSITY_WEIGHT = 0.03  # of the entropy of the mean code distribution: keeps rare codes in use
-
-
-class LatentActionConfig(BaseModel):
-    """Shape of a `LatentActionModel`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    resolution: tuple[int, int] = (64, 64)  # height, width
-    actions: int = Field(default=8, ge=2, le=256)  # A
-    code_width: int = Field(default=16, ge=2, le=256)
-    width: int = Field(default=48, ge=8, le=512)
-    blocks: int = Field(default=1, ge=1, le=8)
-
-    @model_validator(mode="after")
-    def _fits(self) -> LatentActionConfig:
-        height, width = self.resolution
-        if height % 16 or width % 16 or not 0 < height * width <= 512 * 512:
-            raise ValueError(f"resolution {self.resolution} must be a multiple of 16, at most 512×512")
-        return self
 
 
 class LatentActionModel(nn.Module):
@@ -87,7 +68,8 @@ class LatentActionModel(nn.Module):
 
     def infer(self, before: Tensor, frame: Tensor, after: Tensor) -> Tensor:
         """Codes int64 [B] of what happened between `frame` and `after`; `before` = `frame` where there is none."""
-        return torch.cdist(self._latent(before, frame, after), self.quantizer.codebook).argmin(dim=-1)
+        latent, codebook = self._latent(before, frame, after), self.quantizer.codebook
+        return (codebook.square().sum(-1) - 2 * latent @ codebook.T).argmin(dim=-1)
 
     def decode(self, before: Tensor, frame: Tensor, code: Tensor) -> Tensor:
         """Paint the next frame from two frames and a code vector [B, code_width]."""

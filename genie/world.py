@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 
+from genie.backends import open_engine
 from genie.bundle import MANIFEST, Bundle, Manifest
 from genie.errors import GenieError, WorldFormatError
 from genie.runtime.actions import Action, ActionTable
-from genie.runtime.engine import TorchEngine
 from genie.runtime.rollout import BatchRollout, Rollout
 from genie.runtime.sampling import Sampling
-
-BACKENDS = ("auto", "torch")
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,9 @@ class World:
     """The three models, the actions, the prompts and the card of one world."""
 
     def __init__(self, bundle: Bundle, device: str = "auto", backend: str = "auto") -> None:
-        if backend not in BACKENDS:
-            raise GenieError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}.")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            self.device = torch.device(device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise GenieError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
         self._bundle = bundle
         self._table = ActionTable(bundle.manifest.actions, bundle.manifest.idle)
-        self.engine = TorchEngine(*bundle.models(), device=self.device)
+        self.engine = open_engine(bundle, device, backend)
 
     @property
     def manifest(self) -> Manifest:
@@ -61,6 +49,11 @@ class World:
     def path(self) -> Path:
         """Where the bundle lies."""
         return self._bundle.path
+
+    @property
+    def backend(self) -> str:
+        """What runs the networks, e.g. "onnx-int8" or "torch-cuda"."""
+        return self.engine.name
 
     @property
     def frame_rate(self) -> float:
@@ -125,7 +118,7 @@ class World:
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [T, H, W, 3] -> int [T-1, N, G]: what each frame adds to the one before."""
-        return self.engine.encode(self._clip(frames, least=2)[None])[0]
+        return self.engine.codec.encode(self._clip(frames, least=2)[None])[0]
 
     def decode(self, frame: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3]."""
@@ -138,15 +131,15 @@ class World:
         first = self._clip(frame)
         if len(first) != 1:
             raise GenieError(f"decode starts from one frame, got {len(first)}.")
-        return self.engine.decode(first, tokens[None])[0]
+        return self.engine.codec.decode(first, tokens[None])[0]
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """The tokenizer's round trip on its own output: uint8 [T, H, W, 3] -> the same shape (the first frame as it is)."""
-        return self.engine.encode_unrolled(self._clip(frames)[None])[0][0]
+        return self.engine.codec.unrolled(self._clip(frames)[None])[0][0]
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [T, H, W, 3] -> int [T-1]: ids of the latent actions between neighbours."""
-        return self.engine.infer_actions(self._clip(frames, least=2)[None])[0]
+        return self.engine.codec.infer_actions(self._clip(frames, least=2)[None])[0]
 
     def _prompt_frames(self, prompt: Any) -> np.ndarray:
         if prompt is None:
@@ -203,21 +196,30 @@ def installed_worlds() -> dict[str, Path]:
     }
 
 
-def load_world(name: str | Path, device: str = "auto", backend: str = "auto") -> World:
-    """Open a world.
-
-    Args:
-        name: the name of an installed world, or the path of a bundle folder or .zip.
-        device: "auto", "cpu", "cuda", …
-        backend: "auto" or "torch".
+def open_bundle(name: str | Path) -> Bundle:
+    """The bundle of an installed world or at a path, its manifest checked.
 
     Raises:
         WorldFormatError: no such world, or a bundle that is damaged, unsafe or of another schema version.
-        GenieError: the device or back end cannot be used here.
     """
     worlds = installed_worlds()
     path = worlds.get(str(name), Path(name))
     if not path.exists():
         known = ", ".join(worlds) or "none"
         raise WorldFormatError(f"there is no world {str(name)!r}: installed are {known}; a path to a bundle works too.")
-    return World(Bundle(path), device, backend)
+    return Bundle(path)
+
+
+def load_world(name: str | Path, device: str = "auto", backend: str = "auto") -> World:
+    """Open a world.
+
+    Args:
+        name: the name of an installed world, or the path of a bundle folder or .zip.
+        device: "auto" (the GPU where torch can use one), "cpu" or "cuda".
+        backend: "auto" (on a CPU the faster of the ONNX precisions, as measured here once), or one of `genie.backends.BACKENDS`.
+
+    Raises:
+        WorldFormatError: no such world, or a bundle that is damaged, unsafe or of another schema version.
+        GenieError: the device or back end cannot be used here.
+    """
+    return World(open_bundle(name), device, backend)

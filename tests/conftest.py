@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
+os.environ["GENIE_CACHE_DIR"] = tempfile.mkdtemp(prefix="genie-tests-")  # back ends measured here are forgotten afterwards
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
@@ -17,6 +20,7 @@ from genie.data.store import Dataset
 from genie.training.pipeline import Pipeline, open_run, presets
 
 ROOT = Path(__file__).parent.parent
+atexit.register(shutil.rmtree, os.environ["GENIE_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

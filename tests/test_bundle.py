@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import genie
-from genie.bundle import MANIFEST
+from genie.bundle import MANIFEST, Bundle
 
 
 def change(bundle: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -32,10 +32,13 @@ def seal(bundle: Path, name: str) -> None:
     change(bundle, lambda m: m["files"].update({name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}}))
 
 
-def refuse(bundle: Path, match: str) -> None:
-    with pytest.raises(genie.WorldFormatError, match=match):
-        world = genie.load_world(bundle)
-        _ = world.prompts
+def refuse(bundle: Path, match: str, backends: tuple[str, ...] = ("torch", "onnx")) -> None:
+    for backend in backends:
+        with pytest.raises(genie.WorldFormatError, match=match):
+            _ = genie.load_world(bundle, device="cpu", backend=backend).prompts
+
+
+STALE = r"graphs were made for other weights or another configuration; run `genie export"
 
 
 def test_an_untouched_bundle_opens_as_folder_and_as_zip(bundle: Path, tmp_path: Path) -> None:
@@ -92,7 +95,8 @@ def test_weights_that_are_not_finite(bundle: Path, bad: float) -> None:
     tensors["position"][0, 0] = bad
     save_file(tensors, bundle / "dynamics.safetensors")
     seal(bundle, "dynamics.safetensors")
-    refuse(bundle, "position has NaN or infinite weights")
+    refuse(bundle, "position has NaN or infinite weights", ("torch",))
+    refuse(bundle, STALE, ("onnx",))
 
 
 def test_wrong_shapes(bundle: Path) -> None:
@@ -100,7 +104,8 @@ def test_wrong_shapes(bundle: Path) -> None:
     tensors["position"] = torch.zeros(3, 5)
     save_file(tensors, bundle / "dynamics.safetensors")
     seal(bundle, "dynamics.safetensors")
-    refuse(bundle, r"position has shape \[3, 5\], its configuration needs \[16, 64\]")
+    refuse(bundle, r"position has shape \[3, 5\], its configuration needs \[16, 64\]", ("torch",))
+    refuse(bundle, STALE, ("onnx",))
 
 
 def test_missing_and_unknown_tensors(bundle: Path) -> None:
@@ -108,13 +113,15 @@ def test_missing_and_unknown_tensors(bundle: Path) -> None:
     tensors["stranger"] = tensors.popitem()[1]
     save_file(tensors, bundle / "latent_actions.safetensors")
     seal(bundle, "latent_actions.safetensors")
-    refuse(bundle, "tensors missing or unknown: .*stranger")
+    refuse(bundle, "tensors missing or unknown: .*stranger", ("torch",))
+    refuse(bundle, STALE, ("onnx",))
 
 
 def test_weights_that_are_no_safetensors(bundle: Path) -> None:
     (bundle / "tokenizer.safetensors").write_bytes(b"\x80\x04 a pickle, say" * 50_000)
     seal(bundle, "tokenizer.safetensors")
-    refuse(bundle, "not a safetensors file")
+    refuse(bundle, "not a safetensors file", ("torch",))
+    refuse(bundle, STALE, ("onnx",))
 
 
 def test_a_missing_file(bundle: Path) -> None:
@@ -147,7 +154,8 @@ def test_a_manifest_with_a_wrong_value(bundle: Path, field: str, value: Any, say
 
 def test_a_configuration_larger_than_its_weights_is_refused_before_it_is_built(bundle: Path) -> None:
     change(bundle, lambda m: m["dynamics"].update(width=2048, layers=48, heads=64))
-    refuse(bundle, "smaller than its configuration needs")
+    refuse(bundle, "smaller than its configuration needs", ("torch",))
+    refuse(bundle, STALE, ("onnx",))
 
 
 def test_a_manifest_that_is_no_json(bundle: Path) -> None:
@@ -177,7 +185,30 @@ def test_a_manifest_that_json_chokes_on(bundle: Path, text: str) -> None:
 )
 def test_a_configuration_that_cannot_be_built_or_has_not_the_weights(bundle: Path, part: str, wrong: dict[str, Any]) -> None:
     change(bundle, lambda m: m[part].update(wrong))
-    refuse(bundle, "dynamics|tokenizer|latent_actions")
+    refuse(bundle, "dynamics|tokenizer|latent_actions", ("torch",))
+    refuse(bundle, f"{STALE}|dynamics|tokenizer|latent_actions", ("onnx",))
+
+
+def test_a_graph_that_is_none(bundle: Path) -> None:
+    (bundle / "step.onnx").write_bytes(b"\x08\x0a no graph")
+    seal(bundle, "step.onnx")
+    refuse(bundle, "step.onnx cannot be opened", ("onnx",))
+
+
+def test_nan_weights_are_refused_also_when_the_graphs_agree(bundle: Path) -> None:
+    tensors = load_file(bundle / "latent_actions.safetensors")
+    next(iter(tensors.values())).fill_(float("nan"))
+    save_file(tensors, bundle / "latent_actions.safetensors")
+    seal(bundle, "latent_actions.safetensors")
+    change(bundle, lambda m: m["graphs"].update(made_for=Bundle(bundle).manifest.weights_digest))
+    refuse(bundle, "has NaN or infinite weights")
+
+
+def test_a_world_without_graphs_runs_on_torch_and_says_how_to_make_them(bundle: Path) -> None:
+    change(bundle, lambda m: m.update(graphs=None))
+    assert genie.load_world(bundle, device="cpu").backend == "torch"
+    with pytest.raises(genie.GenieError, match="make them with `genie export"):
+        genie.load_world(bundle, backend="onnx")
 
 
 def test_a_zip_that_is_none_and_one_with_a_swollen_entry(bundle: Path, tmp_path: Path) -> None:

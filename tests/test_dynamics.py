@@ -1,10 +1,11 @@
-"""The dynamics: causal in time, a cached step equals the whole sequence, the action matters."""
+"""The dynamics: causal in time, the action matters, the loss counts what was hidden."""
 
 from __future__ import annotations
 
 import torch
 
-from genie.dynamics import Dynamics, DynamicsConfig, masked_loss, random_known, rotary
+from genie.configs import DynamicsConfig
+from genie.dynamics import Dynamics, masked_loss, random_known, rotary
 from tokenizer import TokenizerConfig
 
 TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5))
@@ -44,34 +45,6 @@ def test_a_slot_does_not_see_the_future_nor_past_the_context() -> None:
 
 
 @torch.no_grad()
-def test_cached_steps_equal_the_whole_sequence_also_when_the_ring_wraps() -> None:
-    dynamics = model()
-    frames, codes, known, actions = inputs(11)
-    whole = dynamics(frames, codes, known, actions)
-    cache = dynamics.new_cache(2)
-    embedded = dynamics.embed_frames(frames)
-    for t in range(11):
-        if t == 6:  # a first pass with other codes leaves no trace
-            dynamics.step(embedded[:, t : t + 1], codes[:, t : t + 1], ~known[:, t : t + 1], actions[:, t : t + 1], cache)
-        step = dynamics.step(embedded[:, t : t + 1], codes[:, t : t + 1], known[:, t : t + 1], actions[:, t : t + 1], cache)
-        cache.index += 1
-        torch.testing.assert_close(step, whole[:, t], atol=2e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_folded_tables_change_nothing_and_are_dropped_in_training() -> None:
-    dynamics = model()
-    args = inputs(3)
-    plain = dynamics(*args)
-    dynamics.fold_tables()
-    torch.testing.assert_close(dynamics(*args), plain, atol=1e-6, rtol=0)
-    torch.nn.init.zeros_(dynamics.code_out.free)
-    torch.nn.init.zeros_(dynamics.code_out.by_digit)
-    dynamics.train().eval()
-    assert dynamics(*args).abs().max() == 0
-
-
-@torch.no_grad()
 def test_another_action_gives_other_logits() -> None:
     dynamics = model()
     frames, codes, known, actions = inputs(3)
@@ -87,8 +60,17 @@ def test_the_loss_counts_hidden_codes_only() -> None:
     logits[..., 0, 0, 1] = 100.0
     codes = torch.tensor([[[[1], [3]]]])
     known = torch.tensor([[[[False], [True]]]])
-    assert masked_loss(logits, codes, known).item() < 1e-6
-    assert abs(masked_loss(logits, codes, ~known).item() - torch.log(torch.tensor(4.0)).item()) < 1e-6
+    even = torch.ones(codes.shape)
+    assert masked_loss(logits, codes, known, even).item() < 1e-6
+    assert abs(masked_loss(logits, codes, ~known, even).item() - torch.log(torch.tensor(4.0)).item()) < 1e-6
+
+
+def test_the_loss_is_the_weighted_mean() -> None:
+    logits = torch.zeros(1, 1, 2, 1, 4)
+    logits[..., 0, 0, 1] = 100.0  # the first code is certain, the second a guess among four
+    codes, known = torch.tensor([[[[1], [3]]]]), torch.zeros(1, 1, 2, 1, dtype=torch.bool)
+    weight = torch.tensor([[[[3.0], [1.0]]]])
+    assert abs(masked_loss(logits, codes, known, weight).item() - torch.log(torch.tensor(4.0)).item() / 4) < 1e-6
 
 
 def test_half_of_the_slots_hide_everything_and_a_tenth_nothing() -> None:

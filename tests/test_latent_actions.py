@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from genie.latent_actions import LatentActionConfig, LatentActionModel
+from genie.configs import LatentActionConfig
+from genie.latent_actions import LatentActionModel
 from genie.training.latent_stage import agreement
 
 NAMES = ("noop", "left", "right", "jump", "left+jump", "right+jump")

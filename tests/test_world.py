@@ -97,8 +97,9 @@ def test_an_unknown_world_device_or_backend_is_named() -> None:
         genie.load_world("atlantis")
     with pytest.raises(genie.GenieError, match="backend 'tpu'"):
         genie.load_world("coinrun", backend="tpu")
-    with pytest.raises(genie.GenieError, match="device 'abacus'"):
-        genie.load_world("coinrun", device="abacus")
+    for device in ("abacus", "cuda:1"):
+        with pytest.raises(genie.GenieError, match=f"device '{device}' is unknown"):
+            genie.load_world("coinrun", device=device)
 
 
 def test_the_shipped_bundle_is_small_and_carries_its_card(coinrun: genie.World) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from genie.cli import dataset, evaluate, play, record, train, worlds
+from genie.cli import bench, dataset, evaluate, export, play, record, train, worlds
 from genie.errors import GenieError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.command("record")(record.record)
 app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
 
 
 def main() -> None:

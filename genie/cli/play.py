@@ -31,7 +31,8 @@ def play(
     scale: Annotated[int | None, typer.Option(min=1, max=32, help="Screen pixels a side of one world pixel.")] = None,
     passes: Annotated[int | None, typer.Option(min=1, max=64, help="Sampling passes a frame; default: the world's.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, max=10.0, help="Sampling temperature.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto (see `genie bench`), onnx, onnx-int8, torch, …")] = "auto",
 ) -> None:
     """Play a world: arrows or WASD and Space act, P pauses, R resets, Esc quits."""
     if not headless and (actions is not None or out is not None):
@@ -42,7 +43,7 @@ def play(
         check_video_path(out)
     from genie.world import load_world
 
-    opened = load_world(world, device=device)
+    opened = load_world(world, device=device, backend=backend)
     sampling = {key: value for key, value in {"passes": passes, "temperature": temperature}.items() if value is not None}
 
     def start() -> Rollout:
@@ -73,7 +74,7 @@ def _headless(world: World, rollout: Rollout, script: str | None, frames: int, o
     seconds = time.perf_counter() - began
     write_video(out, made, world.frame_rate)
     console.print(
-        f"{out.resolve()}: {frames} frames at {frames / seconds:.1f} frames/s ({world.frame_rate:g} is the game's own), "
+        f"{out.resolve()}: {frames} frames at {frames / seconds:.1f} frames/s on {world.backend} ({world.frame_rate:g} is the game's own), "
         f"fingerprint {digest(made)}",
         highlight=False,
         soft_wrap=True,

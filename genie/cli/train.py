@@ -17,14 +17,19 @@ def train(
     preset: Annotated[str | None, typer.Option(help="default, per-frame or smoke.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Minutes of the stage, or of all three together.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the stage, or of each of the three.")] = None,
+    base: Annotated[str | None, typer.Option(help="Keep the tokenizer and latent actions of this world; train the dynamics.")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
     """Train tokenizer, latent actions and dynamics in order, and export the world."""
+    from genie.cli.extras import need_torch
+
+    need_torch("genie train")
     import torch
 
     from genie.data.store import Dataset
-    from genie.training.pipeline import SETTINGS_FILE, STAGES, Pipeline, open_run, presets, read_settings
+    from genie.training.pipeline import SETTINGS_FILE, STAGES, Pipeline, open_run, presets, read_settings, take_over
+    from genie.world import open_bundle
 
     if stage is not None and stage not in STAGES:
         raise TrainingError(f"there is no stage {stage!r}; choose one of {', '.join(STAGES)}.")
@@ -37,5 +42,13 @@ def train(
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
-    wanted = wanted.bounded(minutes, steps, stage)  # type: ignore[arg-type]
-    Pipeline(dataset, out, open_run(out, dataset, wanted)).train(stage)  # type: ignore[arg-type]
+    bundle = open_bundle(base) if base is not None else None
+    if bundle is not None:
+        if bundle.manifest.tokenizer.resolution != dataset.info.resolution:
+            raise TrainingError(f"{data} has another resolution than {base}; leave out --base to train all three models.")
+        wanted = wanted.based_on(bundle)
+    wanted = wanted.bounded(minutes, steps, "dynamics" if wanted.base else stage)  # type: ignore[arg-type]
+    settings = open_run(out, dataset, wanted)
+    if bundle is not None:
+        take_over(out, bundle)
+    Pipeline(dataset, out, settings).train(stage)  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ def evaluate_world(
     values |= latent_marks(world, sampler.spread(4 * clips), dataset.info.action_names)
     moving = clips_in_motion(sampler, clips)
     latent = len(world.actions) - len(names)
-    kinds = {"latent": (world.engine.infer_actions(moving.frames), np.arange(latent))}
+    kinds = {"latent": (world.engine.codec.infer_actions(moving.frames), np.arange(latent))}
     if names and (moving.actions != UNKNOWN_ACTION).all():
         kinds["recorded"] = (moving.actions + latent, np.arange(latent, len(world.actions)))
     made: list[np.ndarray] = []
@@ -71,7 +71,7 @@ def evaluate_world(
 
 def latent_marks(world: World, clips: Clips, names: tuple[str, ...]) -> dict[str, float]:
     """How evenly the latent codes are used and how much they say about the recorded actions."""
-    codes = world.engine.infer_actions(clips.frames)
+    codes = world.engine.codec.infer_actions(clips.frames)
     counts = np.bincount(codes.ravel(), minlength=world.manifest.latent_actions.actions)
     found = {"latent_codes_in_use": perplexity(counts), "latent_rarest_share": float(counts.min() / counts.sum())}
     return found | {f"latent_{key}": value for key, value in agreement(codes[:, 1:], clips.actions[:, 1:], names).items()}
@@ -96,7 +96,7 @@ def speed_marks(world: World, frames: int = 60) -> dict[str, float]:
 
 def tokenizer_marks(world: World, frames: np.ndarray) -> dict[str, float]:
     """The round trip unrolled on its own output: uint8 [B, T, H, W, 3] -> figures."""
-    made, codes = world.engine.encode_unrolled(frames)
+    made, codes = world.engine.codec.unrolled(frames)
     error = squared_error(made[:, 1:], frames[:, 1:])
     counts = [np.bincount(codes[..., g].ravel()) for g in range(codes.shape[-1])]
     return {

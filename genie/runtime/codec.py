@@ -1,59 +1,60 @@
-"""Frames to codes and back with the trained models, without gradients: shared by the engine, training and evaluation."""
+"""Frames to codes and back with a world's autoencoders, for numpy arrays; a back end gives the three networks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
-import torch
 
-from genie.latent_actions import LatentActionModel
-from tokenizer import VideoTokenizer, to_float, to_uint8
+BLOCK = 256  # frames that go through a network at once
 
 
-@torch.no_grad()
-def encode(tokenizer: VideoTokenizer, frames: np.ndarray) -> np.ndarray:
-    """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the real one before it."""
-    x = _floats(tokenizer, frames)
-    codes = tokenizer.encode(x[:, :-1].flatten(0, 1), x[:, 1:].flatten(0, 1))
-    return codes.unflatten(0, (x.shape[0], -1)).cpu().numpy()
+class Codec(ABC):
+    """The tokenizer and the latent action model of a world."""
+
+    token_shape: tuple[int, int]  # N positions, G codes
+
+    @abstractmethod
+    def paint(self, frames: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, H, W, 3] and what the next ones add, int64 [B, N, G] -> the next frames."""
+
+    @abstractmethod
+    def describe(self, previous: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """uint8 [B, H, W, 3] twice -> codes int64 [B, N, G]: what the second frames add to the first."""
+
+    @abstractmethod
+    def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Three frames in a row, uint8 [B, H, W, 3] each -> the latent action between the last two, int64 [B]."""
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the real one before it."""
+        pairs = _flat(frames[:, :-1]), _flat(frames[:, 1:])
+        none = np.zeros((0, *self.token_shape), np.int64)
+        parts = [self.describe(*(frame[i : i + BLOCK] for frame in pairs)) for i in range(0, len(pairs[0]), BLOCK)]
+        return np.concatenate([none, *parts]).reshape(len(frames), frames.shape[1] - 1, *self.token_shape)
+
+    def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""
+        made = [frame]
+        for t in range(codes.shape[1]):
+            made.append(self.paint(made[-1], np.ascontiguousarray(codes[:, t], np.int64)))
+        return np.stack(made, axis=1)[:, 1:]
+
+    def unrolled(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G]."""
+        made, codes = [frames[:, 0]], [np.zeros((len(frames), *self.token_shape), np.int64)]
+        for t in range(1, frames.shape[1]):
+            codes.append(self.describe(made[-1], np.ascontiguousarray(frames[:, t])))
+            made.append(self.paint(made[-1], codes[-1]))
+        return np.stack(made, axis=1), np.stack(codes, axis=1)[:, 1:]
+
+    def infer_actions(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [B, T, H, W, 3] -> int64 [B, T-1]: the latent action between neighbours."""
+        before = np.concatenate([frames[:, :1], frames[:, :-2]], axis=1)[:, : frames.shape[1] - 1]
+        triples = _flat(before), _flat(frames[:, :-1]), _flat(frames[:, 1:])
+        parts = [self.act(*(frame[i : i + BLOCK] for frame in triples)) for i in range(0, len(triples[0]), BLOCK)]
+        return np.concatenate([np.zeros(0, np.int64), *parts]).reshape(len(frames), -1)
 
 
-@torch.no_grad()
-def decode(tokenizer: VideoTokenizer, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""
-    made = []
-    for t in range(codes.shape[1]):
-        step = torch.from_numpy(np.ascontiguousarray(codes[:, t])).long().to(_device(tokenizer))
-        frame = to_uint8(tokenizer.decode(_floats(tokenizer, frame), step)).cpu().numpy()
-        made.append(frame)
-    return np.stack(made, axis=1)
-
-
-@torch.no_grad()
-def unrolled(tokenizer: VideoTokenizer, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G]."""
-    made, codes = [frames[:, 0]], []
-    for t in range(1, frames.shape[1]):
-        painted, step = tokenizer(_floats(tokenizer, made[-1]), _floats(tokenizer, frames[:, t]))
-        made.append(to_uint8(painted).cpu().numpy())
-        codes.append(step.cpu().numpy())
-    config = tokenizer.config
-    none = np.zeros((len(frames), 0, config.positions, config.codes), np.int64)
-    return np.stack(made, axis=1), np.stack(codes, axis=1) if codes else none
-
-
-@torch.no_grad()
-def infer_actions(model: LatentActionModel, frames: np.ndarray) -> np.ndarray:
-    """uint8 [B, T, H, W, 3] -> int64 [B, T-1]: the latent action between neighbours."""
-    found = []
-    for clip in frames:  # one by one: a clip's features are large
-        x = _floats(model, clip)
-        found.append(model.infer(torch.cat([x[:1], x[:-2]]), x[:-1], x[1:]).cpu().numpy())
-    return np.stack(found)
-
-
-def _device(model: torch.nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def _floats(model: torch.nn.Module, frames: np.ndarray) -> torch.Tensor:
-    return to_float(torch.from_numpy(np.ascontiguousarray(frames)).to(_device(model)))
+def _flat(frames: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(frames.reshape(-1, *frames.shape[2:]))

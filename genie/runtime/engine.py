@@ -1,64 +1,135 @@
-"""The torch engine: the three models, and the step that makes one frame of B rollouts.
+"""The engine: how one frame of B rollouts is made, whatever runs the networks.
 
-A `State` is all that a rollout is between two frames: the last two frames and the ring of keys and values. The engine
-knows no names and no files; `Rollout` gives it seeds, `World` gives it weights.
+A `State` is all that a rollout is between two frames: the last two frames and the ring of past keys and values. The engine
+knows no names and no files; `Rollout` gives it seeds, `World` a bundle. Back ends subclass `Engine` and run the same graphs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from genie.dynamics import Cache, Dynamics
-from genie.latent_actions import LatentActionModel
-from genie.runtime import codec
-from genie.runtime.sampling import Sampling, draw, unmask
-from tokenizer import VideoTokenizer, to_float, to_uint8
+from genie.configs import ROPE_BASE, DynamicsConfig
+from genie.runtime.codec import Codec
+from genie.runtime.sampling import Sampling
+
+ALL_KNOWN = Sampling(passes=1)
+
+
+@dataclass
+class Memory:
+    """Keys [L, B, N, H, d, R] and values [L, B, N, H, R, d] of the past R = context - 1 slots, in the back end's own arrays.
+
+    A ring: slot s stands at place s mod R. Static buffers, nothing is concatenated.
+    """
+
+    keys: Any
+    values: Any
+    index: int = 0  # slots closed so far; the number of the slot being made
+    oldest: int = 0  # the oldest slot that is still in the ring
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[L, B, N, H, d, R]."""
+        return tuple(self.keys.shape)
+
+    def copy(self) -> Memory:
+        """An independent copy, to the bit."""
+        return replace(self, keys=copy.deepcopy(self.keys), values=copy.deepcopy(self.values))
+
+    def close_slot(self, places: int) -> None:
+        """Count the slot that was just written."""
+        self.index += 1
+        self.oldest = max(self.oldest, self.index - places)
+
+    def rewind(self, slots: int) -> None:
+        """Forget the last slots; what they had pushed out of the ring stays lost."""
+        self.index -= slots
 
 
 @dataclass
 class State:
-    """Of B rollouts in step: the last two frames, uint8 [B, H, W, 3], and the cache."""
+    """Of B rollouts in step: the last two frames, uint8 [B, H, W, 3], and the memory of those before."""
 
     before: np.ndarray
     frame: np.ndarray
-    cache: Cache
+    memory: Memory
 
     def copy(self) -> State:
         """An independent copy, to the bit."""
-        return State(self.before.copy(), self.frame.copy(), self.cache.copy())
+        return State(self.before.copy(), self.frame.copy(), self.memory.copy())
 
 
-class TorchEngine:
-    """Runs the models on one device, without gradients."""
+@dataclass(frozen=True)
+class Slot:
+    """Where the frame being made stands in time."""
 
-    def __init__(
-        self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, dynamics: Dynamics, device: str | torch.device = "cpu"
-    ) -> None:
-        self.device = torch.device(device)
-        self.tokenizer = tokenizer.to(self.device).eval()
-        self.latent_actions = latent_actions.to(self.device).eval()
-        self.dynamics = dynamics.to(self.device).eval()
-        self.dynamics.fold_tables()
+    place: int  # in the ring
+    mask: np.ndarray  # float32 [R]: 0 for past slots in the context, -inf elsewhere
+    rope: np.ndarray  # float32 [2, d]: cosines twice and sines twice of the slot's angles, the first half of the sines negative
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What each of the P sampling passes does: how many codes are known after it, how much chance is in the order."""
+
+    temperature: float
+    keep: np.ndarray  # int64 [P]
+    order: np.ndarray  # float32 [P]
+
+
+class Laps:
+    """Seconds that the parts of a step take, summed over steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def start(self) -> None:
+        """A step begins."""
+        self._since = time.perf_counter()
+
+    def end(self, part: str) -> None:
+        """What came since the last mark was this part."""
+        now = time.perf_counter()
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
+        self._since = now
+
+
+class Engine(ABC):
+    """Makes frames. Its networks are the subclass's."""
+
+    name: str  # of the back end
+    codec: Codec
+
+    def __init__(self, config: DynamicsConfig, codec: Codec) -> None:
+        self.config, self.codec = config, codec
+        self._places = config.context - 1
+        pairs = config.head_width // 2
+        self.laps: Laps | None = None  # set it to time the parts of a step
+        self._lock = threading.Lock()  # rollouts of one world share the engine's buffers
+        self._frequency = ROPE_BASE ** -(np.arange(0, 2 * pairs, 2, dtype=np.float64) / config.head_width)
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
         """Uniform numbers one pass needs for one rollout: [2, N, G], for the codes and for their order."""
-        return (2, self.tokenizer.config.positions, self.tokenizer.config.codes)
+        return (2, *self.codec.token_shape)
 
     @property
     def context(self) -> int:
-        """Slots the dynamics can look back."""
-        return self.dynamics.config.context
+        """Slots the dynamics can look back, the frame being made included."""
+        return self.config.context
 
     def start(self, frame: np.ndarray) -> State:
         """The state of B rollouts that show their first frame, uint8 [B, H, W, 3]."""
-        return State(frame, frame, self.dynamics.new_cache(len(frame)))
+        return State(frame, frame, self._memory(len(frame)))
 
-    @torch.inference_mode()
     def step(self, state: State, actions: np.ndarray, noise: np.ndarray, sampling: Sampling) -> np.ndarray:
         """Make the next frame of every rollout.
 
@@ -69,48 +140,53 @@ class TorchEngine:
         Returns:
             The codes it drew, int64 [B, N, G]; `state.frame` is the new frame.
         """
-        embedding = self._embed(state)
-        action = torch.as_tensor(actions, device=self.device)[:, None]
-        uniform = torch.from_numpy(noise).to(self.device)
-        b, n, g = noise.shape[0], *noise.shape[-2:]
-        codes = torch.zeros((b, n, g), dtype=torch.long, device=self.device)
-        known = torch.zeros((b, n, g), dtype=torch.bool, device=self.device)
-        for done in range(sampling.passes):
-            logits = self.dynamics.step(embedding, codes[:, None], known[:, None], action, state.cache)
-            drawn, probability = draw(logits, uniform[:, done, 0], sampling.temperature)
-            codes, known = unmask(codes, known, drawn, probability, uniform[:, done, 1], sampling, done + 1)
-        state.cache.index += 1
-        previous = to_float(torch.from_numpy(state.frame).to(self.device))
-        frame = to_uint8(self.tokenizer.decode(previous, codes))
-        state.before, state.frame = state.frame, frame.cpu().numpy()
-        return codes.cpu().numpy()
+        with self._lock:
+            if self.laps is not None:
+                self.laps.start()
+            codes, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
+            self._lap("rest")
+        state.memory.close_slot(self._places)
+        state.before, state.frame = state.frame, frame
+        return codes
 
-    @torch.inference_mode()
     def commit(self, state: State, actions: np.ndarray, codes: np.ndarray, frame: np.ndarray) -> None:
         """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3]."""
-        given = torch.as_tensor(codes, device=self.device)[:, None]
-        action = torch.as_tensor(actions, device=self.device)[:, None]
-        self.dynamics.step(self._embed(state), given, torch.ones_like(given, dtype=torch.bool), action, state.cache)
-        state.cache.index += 1
+        with self._lock:
+            self._force(state, self._slot(state.memory), actions, codes)
+        state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
 
-    def encode(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the last."""
-        return codec.encode(self.tokenizer, frames)
+    @abstractmethod
+    def _memory(self, batch: int) -> Memory:
+        """An empty ring for `batch` rollouts."""
 
-    def encode_unrolled(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The round trip on its own output: frames uint8 [B, T, H, W, 3] and codes [B, T-1, N, G]."""
-        return codec.unrolled(self.tokenizer, frames)
+    @abstractmethod
+    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
+        """Codes int64 [B, N, G] and the frame uint8 [B, H, W, 3]; writes the slot's keys and values at its place."""
 
-    def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> uint8 [B, T, H, W, 3]."""
-        return codec.decode(self.tokenizer, frame, codes)
+    @abstractmethod
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
+        """The teacher-forced pass: writes the slot's keys and values at its place."""
 
-    def infer_actions(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [B, T, H, W, 3] -> int64 [B, T-1]: the latent action between neighbours."""
-        return codec.infer_actions(self.latent_actions, frames)
+    def _lap(self, part: str) -> None:
+        if self.laps is not None:
+            self.laps.end(part)
 
-    def _embed(self, state: State) -> Tensor:
-        pair = np.stack([state.before, state.frame], axis=1)
-        frames = to_float(torch.from_numpy(pair).to(self.device)).flatten(1, 2)
-        return self.dynamics.embed_frames(frames[:, None])
+    def _slot(self, memory: Memory) -> Slot:
+        place = memory.index % self._places
+        # The ring's places hold the slots index - R … index - 1, those that were overwritten or not yet written are hidden.
+        held = memory.index - 1 - (memory.index - 1 - np.arange(self._places)) % self._places
+        mask = np.where((held >= memory.oldest) & (held >= 0), np.float32(0), np.float32(-np.inf))
+        angle = memory.index * self._frequency
+        cosine, sine = np.cos(angle), np.sin(angle)
+        rope = np.stack([np.concatenate([cosine, cosine]), np.concatenate([-sine, sine])])
+        return Slot(place, mask, rope.astype(np.float32))
+
+    def _passes(self, sampling: Sampling) -> Passes:
+        total = self.codec.token_shape[0] * self.codec.token_shape[1]
+        done = range(1, sampling.passes + 1)
+        return Passes(
+            sampling.temperature,
+            np.array([sampling.kept_after(k, total) for k in done], np.int64),
+            np.array([sampling.confidence_noise * (1 - k / sampling.passes) for k in done], np.float32),
+        )

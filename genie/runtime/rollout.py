@@ -13,7 +13,7 @@ import numpy as np
 
 from genie.errors import GenieError
 from genie.runtime.actions import Action, ActionTable
-from genie.runtime.engine import State, TorchEngine
+from genie.runtime.engine import Engine, State
 from genie.runtime.noise import uniform
 from genie.runtime.sampling import Sampling
 
@@ -38,6 +38,7 @@ class Snapshot:
     salts: tuple[int, ...]
     sampling: Sampling
     history: tuple[_Past, ...]
+    backend: str  # whose arrays the state holds
 
 
 @dataclass
@@ -45,7 +46,7 @@ class BatchRollout:
     """B rollouts in step. Made by `World.start_batch`; rows may differ from a lone rollout in the last bits, since
     matrix products of another size round differently."""
 
-    engine: TorchEngine
+    engine: Engine
     table: ActionTable
     sampling: Sampling
     seeds: tuple[int, ...]
@@ -56,7 +57,7 @@ class BatchRollout:
     history: list[_Past] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, engine: TorchEngine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, seeds: Sequence[int]) -> BatchRollout:
+    def begin(cls, engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, seeds: Sequence[int]) -> BatchRollout:
         """Start after the prompts: uint8 [B, T, H, W, 3] and B seeds."""
         batch, length = prompts.shape[:2]
         prompts = prompts[:, max(0, length - engine.context - 1) :]
@@ -64,7 +65,7 @@ class BatchRollout:
         state = engine.start(prompts[:, 0])
         history = [_Past(prompts[:, 0], np.zeros(batch, np.int64), tokens)]
         if prompts.shape[1] > 1:
-            actions, codes = engine.infer_actions(prompts), engine.encode(prompts)
+            actions, codes = engine.codec.infer_actions(prompts), engine.codec.encode(prompts)
             for t in range(1, prompts.shape[1]):
                 past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
                 engine.commit(state, past.actions, past.codes, past.frame)
@@ -95,12 +96,17 @@ class BatchRollout:
 
     def snapshot(self) -> Snapshot:
         """What `restore` needs to continue from here, to the bit."""
-        return Snapshot(self.state.copy(), self.tokens, self.index, self.seeds, self.salts, self.sampling, tuple(self.history))
+        history = tuple(self.history)
+        return Snapshot(self.state.copy(), self.tokens, self.index, self.seeds, self.salts, self.sampling, history, self.engine.name)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this rollout (or of one of the same world and batch size)."""
         theirs, ours = snapshot.state, self.state
-        if theirs.frame.shape != ours.frame.shape or theirs.cache.keys.shape != ours.cache.keys.shape:
+        if snapshot.backend != self.engine.name:
+            raise GenieError(
+                f"the snapshot was taken on the back end {snapshot.backend}, this is {self.engine.name}; restore it where it was taken."
+            )
+        if theirs.frame.shape != ours.frame.shape or theirs.memory.shape != ours.memory.shape:
             raise GenieError("the snapshot is of another world or batch size; restore it where it was taken.")
         self.state, self.tokens = snapshot.state.copy(), snapshot.tokens
         self.index, self.history = snapshot.index, list(snapshot.history)
@@ -122,7 +128,7 @@ class BatchRollout:
             self.history[past] = replace(self.history[past], frame=patched)
         again = self.history[max(1, len(self.history) - stick + 1) :]  # the steps that read a changed frame
         first = len(self.history) - len(again) - 1
-        self.state.cache.rewind(len(again))
+        self.state.memory.rewind(len(again))
         self.state.before, self.state.frame = self.history[max(0, first - 1)].frame, self.history[first].frame
         for step in again:
             self.engine.commit(self.state, step.actions, step.codes, step.frame)

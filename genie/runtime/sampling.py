@@ -1,13 +1,11 @@
-"""MaskGIT sampling of one frame's codes (Chang et al. 2022, section 3.2): a few passes, surest codes first."""
+"""How a frame's codes are drawn with MaskGIT (Chang et al. 2022, section 3.2): a few passes, surest codes first."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
 
 from genie.errors import GenieError
 
@@ -41,32 +39,3 @@ class Sampling(BaseModel):
         part = done / self.passes
         hidden = math.cos(part * math.pi / 2) if self.schedule == "cosine" else 1 - part
         return max(1, min(total, round(total * (1 - hidden))))
-
-
-def draw(logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Codes by inverse CDF and their probabilities: logits [..., V], noise [...] in [0, 1) -> int64 [...], float [...]."""
-    if temperature == 0.0:
-        probability, codes = logits.softmax(-1).max(-1)
-        return codes, probability
-    probabilities = (logits / temperature).softmax(-1)
-    cumulative = probabilities.cumsum(-1)
-    codes = torch.searchsorted(cumulative, (noise * cumulative[..., -1])[..., None], right=True)[..., 0]
-    codes = codes.clamp(max=logits.shape[-1] - 1)
-    return codes, probabilities.gather(-1, codes[..., None])[..., 0]
-
-
-def unmask(
-    codes: Tensor, known: Tensor, drawn: Tensor, probability: Tensor, noise: Tensor, sampling: Sampling, done: int
-) -> tuple[Tensor, Tensor]:
-    """Fix the surest drawn codes: int64, bool, int64, float, float, each [B, N, G] -> new codes and known."""
-    b, n, g = codes.shape
-    confidence = probability.clamp_min(1e-9).log()
-    if sampling.confidence_noise > 0:
-        gumbel = -(-noise.clamp(1e-6, 1 - 1e-6).log()).log()
-        confidence = confidence + sampling.confidence_noise * (1 - done / sampling.passes) * gumbel
-    confidence = confidence.masked_fill(known, torch.inf)
-    keep = sampling.kept_after(done, n * g)
-    chosen = torch.zeros((b, n * g), dtype=torch.bool, device=codes.device)
-    chosen.scatter_(1, confidence.reshape(b, -1).topk(keep, dim=1).indices, True)
-    chosen = chosen.reshape(b, n, g)
-    return torch.where(known, codes, drawn), chosen | known

@@ -1,7 +1,7 @@
 """Stage three: the dynamics, on the tokenizer's unrolled frames and codes, under latent and recorded actions in equal parts.
 
-To be robust to its own mistakes the model sees noisy frames, wrong codes among the known ones, and contexts of both kinds that it
-will meet: the tokenizer's own frames (a rollout) and real ones (a prompt).
+To be robust to its own mistakes the model sees noisy frames, frames with pieces out of place, wrong codes among the known ones, and
+contexts of both kinds that it will meet: the tokenizer's own frames (a rollout) and real ones (a prompt).
 """
 
 from __future__ import annotations
@@ -11,24 +11,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
+from genie.configs import DynamicsConfig
 from genie.data.clips import ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
-from genie.dynamics import Dynamics, DynamicsConfig, masked_loss, random_known
+from genie.dynamics import Dynamics, masked_loss, random_known
 from genie.horizons import PROMPT_FRAMES, clips_in_motion, measure
 from genie.latent_actions import LatentActionModel
 from genie.pictures import grid
 from genie.runtime.actions import ActionTable
-from genie.runtime.engine import TorchEngine
 from genie.runtime.sampling import Sampling
+from genie.runtime.torch_engine import TorchEngine
 from genie.training.loop import Validation
 from genie.training.tokens import TokenReader
-from tokenizer import VideoTokenizer, to_float
+from tokenizer import TokenizerConfig
+from tokenizer.model import VideoTokenizer, to_float
 
 FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, frames in [-1, 1]
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
+DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
+PIECES = 4  # replaced in each sequence
+FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 
 
 @dataclass(frozen=True)
@@ -102,19 +108,22 @@ class DynamicsObjective:
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         frames = to_float(torch.from_numpy(batch.frames))
-        if batch.codes is None:
+        context = frames
+        if torch.rand((), generator=generator) < DAMAGED_SHARE:
+            context = damaged(frames, generator)
+        if batch.codes is None or context is not frames:
             with torch.no_grad():
-                flat = self._tokenizer.encode(frames[:, 1:-1].flatten(0, 1), frames[:, 2:].flatten(0, 1))
+                flat = self._tokenizer.encode(context[:, 1:-1].flatten(0, 1), frames[:, 2:].flatten(0, 1))
             codes = flat.unflatten(0, (len(frames), -1))
         else:
             codes = torch.from_numpy(batch.codes.astype(np.int64))
         actions = torch.from_numpy(batch.actions)
         known = random_known(codes.shape, generator)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
-        noisy = frames[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
+        noisy = context[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions)
-        loss = masked_loss(logits, codes, known)
+        loss = masked_loss(logits, codes, known, contrast(frames[:, 2:], self._tokenizer.config))
         return loss, {}, codes.shape[0] * codes.shape[1]
 
     def _corrupt(self, codes: Tensor, generator: torch.Generator) -> Tensor:
@@ -128,7 +137,7 @@ class DynamicsObjective:
     def validate(self) -> Validation:
         engine = TorchEngine(self._tokenizer, self._latent_actions, self.model)
         clips = self._held_out
-        kinds = {"": (engine.infer_actions(clips.frames), np.arange(self._latent_count))}
+        kinds = {"": (engine.codec.infer_actions(clips.frames), np.arange(self._latent_count))}
         if (clips.actions != UNKNOWN_ACTION).all():
             recorded = np.arange(self._latent_count, self.model.config.actions)
             kinds["_recorded"] = (clips.actions + self._latent_count, recorded)
@@ -150,3 +159,40 @@ class DynamicsObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         return None
+
+
+def damaged(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames [B, T, 3, H, W] in which pieces, for one to three frames, show another place of the same frame; the middle more often.
+
+    A model that has only seen whole frames leaves out for good what it left out once. The codes of the next frame are computed
+    from the damaged one, so they say how to mend it.
+    """
+    rows, length, _, height, width = frames.shape
+    made = frames.clone()
+
+    def pick(low: int, high: int) -> int:
+        return int(torch.randint(low, high, (), generator=generator))
+
+    for row in range(rows):
+        for _ in range(PIECES):
+            tall, wide = pick(height // 10, height // 3), pick(width // 10, width // 3)
+            y, x = (0.5 + 0.25 * torch.randn(2, generator=generator)).clamp(0, 1).tolist()
+            top, left = round(y * (height - tall)), round(x * (width - wide))
+            shift = (pick(0, height), pick(0, width))
+            start = pick(0, length)
+            piece = slice(top, top + tall), slice(left, left + wide)
+            for moment in range(start, min(length, start + pick(1, 4))):
+                made[row, moment, :, *piece] = frames[row, moment].roll(shift, dims=(1, 2))[:, *piece]
+    return made
+
+
+def contrast(frames: Tensor, config: TokenizerConfig) -> Tensor:
+    """What each code counts in the loss, float [B, T, 3, H, W] -> [B, T, N, G], mean 1: more where its cell stands out.
+
+    That is the deviation over the cell's pixels and colours: a strong colour counts as well as an edge. Most cells are a dull
+    background, whose codes are hard to guess and matter little; a crate is a few cells, and is seen when it is gone.
+    """
+    side = config.code_stride
+    cells = rearrange(frames, "b t c (h p y) (w q x) -> b t (h w) (p q) (c y x)", p=config.fold, q=config.fold, y=side, x=side)
+    deviation = cells.std(dim=-1) + FLAT_WEIGHT
+    return (deviation / deviation.mean()).repeat_interleave(config.codes_of_cell, dim=-1)

@@ -13,6 +13,7 @@ from genie.bundle import save_bundle
 from genie.data.store import DatasetInfo
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
+from genie.weights import half_weights
 
 
 def export_world(
@@ -51,7 +52,8 @@ def export_world(
         "training": training,
     }
     named = {f"level-{number:02d}": clip for number, clip in enumerate(prompts)}
-    save_bundle(path, fields, models, named, card(fields, training))
+    weights = {name: half_weights(model) for name, model in models.items()}
+    save_bundle(path, fields, weights, named, card(fields, training))
     return path
 
 

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genie.configs import LatentActionConfig
 from genie.data.clips import Clips, ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
-from genie.latent_actions import LatentActionConfig, LatentActionModel
+from genie.latent_actions import LatentActionModel
 from genie.metrics import majority_accuracy, mutual_information, perplexity, psnr, squared_error
 from genie.pictures import grid
 from genie.training.loop import Validation
-from tokenizer import to_float, to_uint8
+from tokenizer.model import to_float, to_uint8
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 

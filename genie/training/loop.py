@@ -25,9 +25,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from genie.data.clips import Prefetch
 from genie.errors import TrainingError
+from genie.runtime.torch_engine import gains_by_bf16
 from genie.training.checkpoints import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 
 FIRST_VALIDATION_SECONDS = 45.0
+MODEL_FILE = "model.safetensors"  # averaged weights of a finished stage
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,6 @@ class _State:
     seconds: float = 0.0  # spent training
     frames: int = 0
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
-
-
-def gains_by_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; elsewhere it is emulated and slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def average(ema: dict[str, Tensor], model: nn.Module, decay: float) -> None:
@@ -212,7 +207,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                     last_checkpoint = time.monotonic()
     finally:
         batches.close()
-    save_tensors(folder / "model.safetensors", ema, {"step": state.step, "seconds": state.seconds, "metrics": state.metrics})
+    save_tensors(folder / MODEL_FILE, ema, {"step": state.step, "seconds": state.seconds, "metrics": state.metrics})
     model.load_state_dict(ema)
     model.eval()
     return state.metrics
@@ -220,7 +215,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
 
 def is_finished(run: Path, stage: str, plan: Plan) -> bool:
     """Whether a stage has already trained as long as the plan asks."""
-    path = run / stage / "model.safetensors"
+    path = run / stage / MODEL_FILE
     if not path.exists():
         return False
     _, numbers = load_tensors(path)
@@ -233,7 +228,7 @@ def load_model(run: Path, stage: str, model: nn.Module) -> dict[str, Any]:
     Raises:
         TrainingError: the stage is not finished.
     """
-    path = run / stage / "model.safetensors"
+    path = run / stage / MODEL_FILE
     if not path.exists():
         raise TrainingError(f"{run}: the stage {stage} is not finished; train it first (`genie train … --stage {stage}`).")
     tensors, numbers = load_tensors(path)

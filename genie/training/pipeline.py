@@ -17,21 +17,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from genie.bundle import Bundle
+from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, write_json
-from genie.dynamics import Dynamics, DynamicsConfig
+from genie.dynamics import Dynamics
 from genie.errors import TrainingError
+from genie.export.world import export_graphs
 from genie.horizons import PROMPT_FRAMES, clips_in_motion
-from genie.latent_actions import LatentActionConfig, LatentActionModel
+from genie.latent_actions import LatentActionModel
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.sampling import Sampling
+from genie.training.checkpoints import save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
 from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
-from genie.training.loop import Objective, Plan, is_finished, load_model, train
+from genie.training.loop import MODEL_FILE, Objective, Plan, is_finished, load_model, train
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.training.tokens import TokenPlan, encode_dataset
-from tokenizer import TokenizerConfig, VideoTokenizer
+from genie.weights import load_models
+from tokenizer import TokenizerConfig
+from tokenizer.model import VideoTokenizer
 
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
@@ -75,6 +81,7 @@ class Settings(BaseModel):
     seed: int = 0
     bf16: bool = True
     dataset: str = ""  # fingerprint of the dataset the run was started on
+    base: str = ""  # name of the world whose tokenizer and latent actions the run took over
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
@@ -107,6 +114,18 @@ class Settings(BaseModel):
             for name in concerned
         }
         return self.model_copy(update={"stages": {**self.stages, **changed}})
+
+    def based_on(self, bundle: Bundle) -> Settings:
+        """The same settings around the tokenizer and latent action model of a world."""
+        manifest = bundle.manifest
+        return self.model_copy(
+            update={
+                "base": manifest.name,
+                "tokenizer": manifest.tokenizer,
+                "latent_actions": manifest.latent_actions,
+                "skip": manifest.frame_skip,
+            }
+        )
 
     def lesson(self) -> Settings:
         """What a run may not change once it has begun: everything but how long and on which data."""
@@ -178,6 +197,19 @@ def read_settings(run: Path) -> Settings:
         raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
 
 
+def take_over(run: Path, bundle: Bundle) -> None:
+    """Put a world's tokenizer and latent action model into a new run as finished stages; the dynamics is left to train."""
+    tokenizer, latent_actions, _ = load_models(bundle)
+    noted = bundle.manifest.training.get("stages", {})
+    for name, model in {"tokenizer": tokenizer, "latent_actions": latent_actions}.items():
+        path = run / name / MODEL_FILE
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            note = noted.get(name, {})
+            numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
+            save_tensors(path, model.state_dict(), numbers)
+
+
 class Pipeline:
     """One training run on one dataset in one folder."""
 
@@ -198,6 +230,9 @@ class Pipeline:
         """Train one stage, or all three and export the world; returns the bundle's path if it was made."""
         for name in (stage,) if stage else STAGES:
             plan = self._plan(name)
+            if self.settings.base and name != "dynamics":
+                self.console.print(f"{name}: {self.settings.base}'s")
+                continue
             if is_finished(self.run, name, plan):
                 self.console.print(f"{name}: already trained")
                 continue
@@ -225,6 +260,10 @@ class Pipeline:
             clips_in_motion(held_out, 12).frames,
             notes,
         )
+        clips = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES + 1, self.settings.skip, self.settings.seed)
+        with self.console.status("exporting") as status:
+            graphs = export_graphs(path, clips_in_motion(clips, 8 * self.settings.validation_clips), status.update)
+        self.console.print(f"ONNX graphs in {', '.join(graphs.precisions)}; dB lost one frame on: {graphs.psnr_loss}")
         self.console.print(f"world: {path}  (play it: genie play {path})")
         return path
 

@@ -16,10 +16,10 @@ from genie.data.clips import Clips, ClipSampler, ClipStream
 from genie.data.store import Dataset
 from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
-from genie.runtime.codec import unrolled
+from genie.runtime.torch_engine import TorchCodec
 from genie.training.loop import Validation
-from tokenizer import TokenizerConfig, VideoTokenizer, to_float
-from tokenizer.model import round_to_uint8_grid
+from tokenizer import TokenizerConfig
+from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
@@ -86,7 +86,7 @@ class TokenizerObjective:
 
     def validate(self) -> Validation:
         truth = self._held_out.spread(self._data.validation_clips).frames
-        made, codes = unrolled(self.model, truth)
+        made, codes = TorchCodec(self.model).unrolled(truth)
         truth_after, made_after = truth[:, 1:], made[:, 1:]
         error = squared_error(made_after, truth_after)
         still = truth[:, :-1]

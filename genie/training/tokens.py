@@ -23,9 +23,8 @@ from genie.data.clips import ClipSampler
 from genie.data.store import Dataset
 from genie.errors import TrainingError
 from genie.latent_actions import LatentActionModel
-from genie.runtime.codec import infer_actions, unrolled
-from genie.training.loop import gains_by_bf16
-from tokenizer import VideoTokenizer
+from genie.runtime.torch_engine import TorchCodec, gains_by_bf16
+from tokenizer.model import VideoTokenizer
 
 BLOCK = 64  # walks encoded together, and the unit of resuming
 
@@ -65,16 +64,17 @@ def encode_dataset(
     sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
     starts = np.random.default_rng([plan.seed, 11]).permutation(sampler.spread_starts(walks))
     arrays = _arrays(group, walks, plan.length, tokenizer, create=done == 0)
+    codec = TorchCodec(tokenizer, latent_actions)
     bf16 = plan.bf16 and gains_by_bf16(torch.device("cpu"))
     while done < walks:
         block = starts[done : done + BLOCK]
         clips = sampler.read(block)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            made, codes = unrolled(tokenizer, clips.frames)
+            made, codes = codec.unrolled(clips.frames)
         part = slice(done, done + len(block))
         arrays["frames"][part] = made
         arrays["codes"][part] = codes.astype(np.uint16)
-        arrays["latent"][part] = infer_actions(latent_actions, clips.frames).astype(np.uint8)
+        arrays["latent"][part] = codec.infer_actions(clips.frames).astype(np.uint8)
         arrays["recorded"][part] = clips.actions.astype(np.uint8)
         arrays["starts"][part] = block
         done += len(block)

@@ -71,6 +71,12 @@ def test_a_snapshot_restores_seed_and_sampling_in_another_rollout(coinrun: genie
     assert np.array_equal(play(first, SCRIPT[3:9]), play(second, SCRIPT[3:9]))
 
 
+def test_a_snapshot_of_another_back_end_is_refused(coinrun: genie.World) -> None:
+    other = genie.load_world("coinrun", device="cpu", backend="torch")
+    with pytest.raises(genie.GenieError, match="taken on the back end torch"):
+        coinrun.start().restore(other.start().snapshot())
+
+
 def test_actions_by_object_name_and_id_are_the_same(coinrun: genie.World) -> None:
     right = next(action for action in coinrun.actions if action.name == "right")
     frames = [coinrun.start(seed=1).step(how) for how in (right, "right", right.id)]
@@ -87,13 +93,17 @@ def test_an_unknown_action_names_the_known_ones(coinrun: genie.World) -> None:
 
 
 def test_a_batch_follows_each_rollout_alone(coinrun: genie.World) -> None:
-    """Rows of a batch may round differently in the last bit; the frames agree all the same, at least at first."""
+    """Rows of a batch may round differently in the last bit; the frames agree all the same, at least at first.
+
+    Batches run in fp32, so they agree less with a lone rollout in int8.
+    """
+    near = 4.0 if "int8" in coinrun.backend else 1.0
     prompts, seeds = [prompt.frames for prompt in coinrun.prompts[:3]], [1, 2, 3]
     batch = coinrun.start_batch(prompts, seeds)
     together = np.stack([batch.step(["right", "left", "noop"]) for _ in range(3)], axis=1)
     for row, action in enumerate(("right", "left", "noop")):
         alone = play(coinrun.start(prompts[row], seeds[row]), [action] * 3)
-        assert np.abs(together[row].astype(int) - alone.astype(int)).mean() < 1.0
+        assert np.abs(together[row].astype(int) - alone.astype(int)).mean() < near
 
 
 def test_an_edit_is_the_next_context(coinrun: genie.World) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tokenizer import TokenizerConfig, VideoTokenizer, to_float, to_uint8
-from tokenizer.model import round_to_uint8_grid
+from tokenizer import TokenizerConfig
+from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float, to_uint8
 
 SMALL = {"width": 16, "blocks": 1}
 

@@ -20,8 +20,10 @@ import genie
 from genie.data.store import Dataset
 from genie.errors import TrainingError
 from genie.training.checkpoints import load_tensors, save_tensors
+from genie.training.dynamics_stage import contrast
 from genie.training.loop import Plan
-from genie.training.pipeline import Pipeline, Settings, open_run, presets
+from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
+from genie.world import open_bundle
 from tokenizer import TokenizerConfig
 
 
@@ -115,6 +117,21 @@ def test_a_run_can_be_given_more_time(dataset: Dataset, tmp_path: Path) -> None:
     assert open_run(tmp_path / "run", dataset) == longer
 
 
+def test_a_run_on_the_base_of_a_world_trains_the_dynamics_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    base = open_bundle(smoke_run / "world")
+    wanted = presets()["smoke"].based_on(base).bounded(None, 3, "dynamics")
+    settings = open_run(tmp_path / "run", dataset, wanted)
+    take_over(tmp_path / "run", base)
+    Pipeline(dataset, tmp_path / "run", settings).train("dynamics")
+    made = open_bundle(tmp_path / "run" / "world").manifest
+    for name in ("tokenizer", "latent_actions"):
+        assert made.files[f"{name}.safetensors"] == base.manifest.files[f"{name}.safetensors"]
+        assert made.training["stages"][name] == base.manifest.training["stages"][name]
+        assert not (tmp_path / "run" / name / "log.jsonl").exists()
+    assert made.training["stages"]["dynamics"]["steps"] == 3
+    assert read_settings(tmp_path / "run").base == base.manifest.name
+
+
 def test_a_folder_with_other_things_is_not_a_run(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("photos")
     with pytest.raises(TrainingError, match="not a training run"):
@@ -174,3 +191,16 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(data[: len(data) // 2])
     with pytest.raises(TrainingError, match="is damaged"):
         load_tensors(tmp_path / "c")
+
+
+def test_codes_count_by_how_their_cell_stands_out() -> None:
+    config = TokenizerConfig()
+    frames = torch.full((1, 1, 3, 64, 64), -0.8)
+    frames[..., 8:16, 24:32] = torch.tensor([0.5, 0.0, -0.7])[:, None, None]  # an orange cell: position 1, lower right
+    weight = contrast(frames, config)
+    assert weight.shape == (1, 1, config.positions, config.codes)
+    assert weight.argmax() == 1 * config.codes + 3
+    assert abs(weight.mean().item() - 1) < 1e-5
+    others = torch.cat([weight.flatten()[:7], weight.flatten()[8:]])
+    assert torch.allclose(others, others[0].expand_as(others))
+    assert others[0] > 0

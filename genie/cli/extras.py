@@ -1,0 +1,15 @@
+"""What to say when an extra is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from genie.errors import MissingDependencyError
+
+
+def need_torch(command: str) -> None:
+    """Raises MissingDependencyError where a part of the extra `torch` is not installed."""
+    wanted = ("torch", "einops", "matplotlib", "onnx", "onnxscript", "tensorboard", "vector_quantize_pytorch")
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(f"`{command}` needs {', '.join(missing)}: pip install 'genie-worlds[torch]'.")

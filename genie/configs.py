@@ -1,0 +1,59 @@
+"""Shapes of the models beside the tokenizer, and the graphs made of them. They travel in the manifest, so reading them needs no torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ROPE_BASE = 100.0  # the slowest rotation turns once in ~600 frames, well past any context
+GRAPHS = {  # ONNX graphs of a bundle -> the model whose weights they read
+    "embed": "dynamics",
+    "step": "dynamics",
+    "step-int8": "dynamics",
+    "store": "dynamics",
+    "paint": "tokenizer",
+    "describe": "tokenizer",
+    "act": "latent_actions",
+}
+
+
+class LatentActionConfig(BaseModel):
+    """Shape of a `LatentActionModel`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resolution: tuple[int, int] = (64, 64)  # height, width
+    actions: int = Field(default=8, ge=2, le=256)  # A
+    code_width: int = Field(default=16, ge=2, le=256)
+    width: int = Field(default=48, ge=8, le=512)
+    blocks: int = Field(default=1, ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _fits(self) -> LatentActionConfig:
+        height, width = self.resolution
+        if height % 16 or width % 16 or not 0 < height * width <= 512 * 512:
+            raise ValueError(f"resolution {self.resolution} must be a multiple of 16, at most 512×512")
+        return self
+
+
+class DynamicsConfig(BaseModel):
+    """Shape of a `Dynamics`; the tokenizer's shape comes from its own configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actions: int = Field(ge=1, le=1024)  # rows of the action table: latent ones first, then recorded ones
+    width: int = Field(default=256, ge=16, le=2048)
+    layers: int = Field(default=6, ge=1, le=48)
+    heads: int = Field(default=4, ge=1, le=64)
+    context: int = Field(default=12, ge=2, le=256)  # slots a position can look back to, its own included
+    frame_width: int = Field(default=64, ge=8, le=512)  # channels of the frame embedding
+
+    @model_validator(mode="after")
+    def _fits(self) -> DynamicsConfig:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of 2 × heads {self.heads}: heads are rotated in pairs")
+        return self
+
+    @property
+    def head_width(self) -> int:
+        """Channels of one attention head."""
+        return self.width // self.heads

@@ -1,0 +1,201 @@
+"""From a world's torch models to ONNX graphs that sit beside its weights in the bundle.
+
+The graphs hold structure only: every large weight is an external tensor inside the bundle's own safetensors file, float16, cast and
+folded by ONNX Runtime when it opens the graph. So a world does not carry its weights twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import onnxscript.optimizer
+import torch
+from torch import Tensor, nn
+
+from genie.configs import GRAPHS
+from genie.dynamics import Dynamics
+from genie.latent_actions import LatentActionModel
+from genie.runtime.graphs import ActGraph, EmbedGraph, EncodeGraph, PaintGraph, StepGraph, StoreGraph
+from genie.runtime.onnx_engine import graph_file
+from tokenizer.model import VideoTokenizer
+
+OPSET = 23  # the first with RMSNormalization
+INLINE_BYTES = 4096  # smaller constants stay in the graph
+BATCH = 2  # of the example inputs; the axis is dynamic
+WITHOUT_BATCH = ("mask", "rope", "temperature", "order", "keep", "place")  # inputs that all rollouts share
+
+
+def write_graphs(
+    bundle: Path,
+    tokenizer: VideoTokenizer,
+    latent_actions: LatentActionModel,
+    dynamics: Dynamics,
+    progress: Callable[[str], None] = lambda graph: None,
+) -> dict[str, bytes]:
+    """Write every graph into a bundle's folder, which holds the weights already.
+
+    Returns:
+        file name -> contents. Each was checked by onnx.checker.
+    """
+    found = {}
+    for name, (graph, inputs, outputs) in _graphs(tokenizer, latent_actions, dynamics).items():
+        progress(name)
+        model = _traced(graph, inputs, outputs)
+        _refer_to_weights(model, bundle / f"{GRAPHS[name]}.safetensors")
+        with _quiet():  # folds what is small; weights are left to ONNX Runtime
+            onnxscript.optimizer.optimize_ir(model, input_size_limit=INLINE_BYTES, output_size_limit=INLINE_BYTES)
+        _strip(model)
+        path = bundle / graph_file(name)
+        ir.save(model, path)
+        onnx.checker.check_model(str(path), full_check=True)
+        found[path.name] = path.read_bytes()
+    return found
+
+
+def _graphs(
+    tokenizer: VideoTokenizer, latent_actions: LatentActionModel, dynamics: Dynamics
+) -> dict[str, tuple[nn.Module, dict[str, Any], tuple[str, ...]]]:
+    """Name -> module, example inputs by name (lists become name_0, name_1, …), names of the outputs."""
+    config, (height, width) = dynamics.config, tokenizer.config.resolution
+    tokens = (BATCH, tokenizer.config.positions, tokenizer.config.codes)
+    ring = (*tokens[:2], config.heads)
+
+    def image() -> Tensor:  # a tensor of its own each time: the exporter takes one that comes twice for one input
+        return torch.zeros((BATCH, height, width, 3), dtype=torch.uint8)
+
+    codes = torch.zeros(tokens, dtype=torch.int64)
+    step: dict[str, Any] = {
+        "embedding": torch.zeros(*tokens[:2], config.width),
+        "codes": codes,
+        "known": torch.zeros(tokens, dtype=torch.bool),
+        "actions": torch.zeros(BATCH, dtype=torch.int64),
+        "keys": [torch.zeros(*ring, config.head_width, config.context - 1) for _ in range(config.layers)],
+        "values": [torch.zeros(*ring, config.context - 1, config.head_width) for _ in range(config.layers)],
+        "mask": torch.zeros(config.context - 1),
+        "rope": torch.zeros(2, config.head_width),
+        "noise": torch.zeros(BATCH, 2, *tokens[1:]),
+        "temperature": torch.tensor(1.0),
+        "order": torch.tensor(0.0),
+        "keep": torch.tensor(1),
+    }
+    slot = (config.layers, *ring, 1, config.head_width)
+    store = {
+        "keys": [torch.zeros_like(part) for part in step["keys"]],
+        "values": [torch.zeros_like(part) for part in step["values"]],
+        "new_keys": torch.zeros(slot),
+        "new_values": torch.zeros(slot),
+        "place": torch.tensor(0),
+    }
+    stored = tuple(f"{name}_{layer}_after" for name in ("keys", "values") for layer in range(config.layers))
+    made = ("codes_after", "known_after", "new_keys", "new_values")
+    return {
+        "embed": (EmbedGraph(dynamics), {"before": image(), "frame": image()}, ("embedding",)),
+        "step": (StepGraph(dynamics, folded=False), step, made),
+        "step-int8": (StepGraph(dynamics, folded=False, linear=int8_linear), step, made),
+        "store": (StoreGraph(), store, stored),
+        "paint": (PaintGraph(tokenizer), {"frame": image(), "codes": codes}, ("painted",)),
+        "describe": (EncodeGraph(tokenizer), {"previous": image(), "frame": image()}, ("codes",)),
+        "act": (ActGraph(latent_actions), {"before": image(), "frame": image(), "after": image()}, ("action",)),
+    }
+
+
+def int8_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer in int8 for ONNX: weights by output channel, activations by their range in each call."""
+    scale = weight.abs().amax(dim=1) / 127
+    rounded = (weight / scale[:, None]).round().clamp(-127, 127).to(torch.int8).T
+    levels, step, zero = torch.onnx.ops.symbolic_multi_out(
+        "DynamicQuantizeLinear", (x,), dtypes=(torch.uint8, torch.float32, torch.uint8), shapes=(x.shape, (), ())
+    )
+    product = torch.onnx.ops.symbolic("MatMulInteger", (levels, rounded, zero), dtype=torch.int32, shape=(*x.shape[:-1], len(weight)))
+    y = product.float() * (step * scale)
+    return y if bias is None else y + bias
+
+
+@torch.no_grad()
+def _traced(graph: nn.Module, inputs: dict[str, Any], outputs: tuple[str, ...]) -> ir.Model:
+    batch = torch.export.Dim("batch", min=1, max=2**16)
+
+    def shape(name: str, value: Tensor) -> dict[int, Any] | None:
+        if name in ("new_keys", "new_values"):
+            return {1: batch}
+        return None if name in WITHOUT_BATCH else {0: batch}
+
+    names: list[str] = []
+    for name, value in inputs.items():
+        names += [f"{name}_{i}" for i in range(len(value))] if isinstance(value, list) else [name]
+    shapes = tuple(
+        [shape(name, part) for part in value] if isinstance(value, list) else shape(name, value) for name, value in inputs.items()
+    )
+    with _quiet():
+        program = torch.onnx.export(
+            graph.eval(), tuple(inputs.values()), input_names=names, output_names=outputs, dynamic_shapes=shapes,
+            opset_version=OPSET, dynamo=True, optimize=False, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    return program.model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of packages that are not there and of names that it will not use."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _refer_to_weights(model: ir.Model, weights: Path) -> None:
+    """Replace the initializers by references into a safetensors file, cast to float32."""
+    places = _places(weights)
+    for name, value in list(model.graph.initializers.items()):
+        key = name.split(".", 1)[1] if "." in name else name  # "dynamics.mask" of the graph module is "mask" of the file
+        if key not in places or value.const_value is None or value.const_value.nbytes < INLINE_BYTES:
+            continue
+        offset, length, shape = places[key]
+        half = ir.Value(name=f"{name}.half", type=ir.TensorType(ir.DataType.FLOAT16), shape=ir.Shape(shape))
+        half.const_value = ir.ExternalTensor(
+            weights.name, offset, length, ir.DataType.FLOAT16, name=f"{name}.half", shape=ir.Shape(shape), base_dir=weights.parent
+        )
+        cast = ir.node("Cast", [half], attributes={"to": ir.DataType.FLOAT})
+        cast.outputs[0].name = f"{name}.float"
+        model.graph.insert_before(model.graph[0], cast)
+        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+        model.graph.initializers.pop(name)
+        model.graph.register_initializer(half)
+
+
+def _strip(model: ir.Model) -> None:
+    """Take out what the exporter noted of itself: stack traces with the paths of this machine, and the like."""
+    model.functions.clear()  # all inlined
+    for holder in (model, model.graph, *model.graph):
+        holder.metadata_props.clear()
+        holder.doc_string = None
+        for value in (*getattr(holder, "outputs", ()), *getattr(holder, "inputs", ())):
+            if value is not None:
+                value.metadata_props.clear()
+    for value in model.graph.initializers.values():
+        value.metadata_props.clear()
+
+
+def _places(weights: Path) -> dict[str, tuple[int, int, list[int]]]:
+    """Tensors of a safetensors file: name -> offset and length in bytes, shape. Its header is an 8-byte length and JSON."""
+    with weights.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    return {
+        name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0], entry["shape"])
+        for name, entry in header.items()
+        if name != "__metadata__" and entry["dtype"] == "F16"
+    }

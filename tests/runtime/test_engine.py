@@ -1,0 +1,118 @@
+"""The engine: a step over the ring of past slots equals the whole sequence, on every back end that runs here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genie.configs import DynamicsConfig, LatentActionConfig
+from genie.dynamics import Dynamics
+from genie.latent_actions import LatentActionModel
+from genie.runtime.engine import Engine, Memory
+from genie.runtime.sampling import Sampling
+from genie.runtime.torch_engine import TorchEngine
+from tokenizer import TokenizerConfig
+from tokenizer.model import VideoTokenizer, to_float
+
+TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5), width=16)
+CONFIG = DynamicsConfig(actions=5, width=32, layers=2, heads=4, context=4, frame_width=16)
+
+
+def models() -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
+    torch.manual_seed(0)
+    dynamics = Dynamics(CONFIG, TOKENIZER)
+    for parameter in dynamics.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return VideoTokenizer(TOKENIZER), LatentActionModel(LatentActionConfig(width=16)), dynamics
+
+
+def clip(batch: int = 2, frames: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return (
+        rng.integers(0, 256, (batch, frames, 64, 64, 3), dtype=np.uint8),
+        rng.integers(0, 125, (batch, frames - 1, 16, 4)),
+        rng.integers(0, 5, (batch, frames - 1)),
+    )
+
+
+@torch.inference_mode()
+def test_steps_over_the_ring_equal_the_whole_sequence_also_when_it_wraps() -> None:
+    tokenizer, latent, dynamics = models()
+    engine = TorchEngine(tokenizer, latent, dynamics)
+    frames, codes, actions = clip()
+    floats = to_float(torch.from_numpy(frames))
+    before = torch.cat([floats[:, :1], floats[:, :-2]], dim=1)
+    pairs = torch.cat([before, floats[:, :-1]], dim=2)
+    given, known = torch.from_numpy(codes), torch.ones(codes.shape, dtype=torch.bool)
+    whole = dynamics(pairs, given, known, torch.from_numpy(actions))
+    state = engine.start(frames[:, 0])
+    for t in range(codes.shape[1]):
+        slot, memory = engine._slot(state.memory), state.memory
+        logits, _, _ = engine._step.logits(
+            engine._embed(torch.from_numpy(state.before), torch.from_numpy(state.frame)), given[:, t], known[:, t],
+            torch.from_numpy(actions[:, t]), memory.keys.unbind(), memory.values.unbind(), torch.from_numpy(slot.mask),
+            torch.from_numpy(slot.rope),
+        )  # fmt: skip
+        torch.testing.assert_close(logits, whole[:, t], atol=2e-5, rtol=1e-4)
+        engine.commit(state, actions[:, t], codes[:, t], frames[:, t + 1])
+
+
+def test_the_ring_hides_what_is_not_written_yet_and_what_was_pushed_out() -> None:
+    tokenizer, latent, dynamics = models()
+    engine: Engine = TorchEngine(tokenizer, latent, dynamics)
+    memory = Memory(None, None)
+
+    def shown() -> list[bool]:
+        return (engine._slot(memory).mask == 0).tolist()
+
+    assert shown() == [False, False, False]
+    memory.close_slot(3)
+    memory.close_slot(3)
+    assert shown() == [True, True, False]
+    for _ in range(3):
+        memory.close_slot(3)
+    assert shown() == [True, True, True]  # slots 3, 4 and 2
+    memory.rewind(1)
+    assert shown() == [True, False, True]  # slot 4 is gone, slot 1, which it pushed out, is lost
+
+
+def test_a_million_frames_on_time_is_as_exact_as_at_the_start() -> None:
+    engine = TorchEngine(*models())
+    pairs = CONFIG.head_width // 2
+
+    def turned(index: int) -> np.ndarray:
+        rope = engine._slot(Memory(None, None, index)).rope
+        return rope[0, :pairs] + 1j * rope[1, pairs:]
+
+    early, late = turned(3) / turned(0), turned(10**6 + 3) / turned(10**6)
+    np.testing.assert_allclose(early, late, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_rows_of_a_batch_agree_with_lone_rollouts(precision: str) -> None:
+    engine = TorchEngine(*models(), precision=precision)
+    frames, _, actions = clip(batch=3)
+    noise = np.random.default_rng(2).random((3, 2, *engine.noise_shape), dtype=np.float32)
+    together = engine.start(frames[:, 0])
+    codes = engine.step(together, actions[:, 0], noise, Sampling())
+    for row in range(3):
+        alone = engine.start(frames[row : row + 1, 0])
+        assert (engine.step(alone, actions[row : row + 1, 0], noise[row : row + 1], Sampling())[0] == codes[row]).mean() > 0.9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: CUDA graphs are tested where one is")
+def test_a_captured_step_equals_an_eager_one() -> None:
+    frames, _, actions = clip()
+    engines = [TorchEngine(*models()), TorchEngine(*models(), device="cuda")]
+    noise = np.random.default_rng(2).random((6, 2, 2, *engines[0].noise_shape), dtype=np.float32)
+    made = []
+    for engine in engines:
+        state = engine.start(frames[:, 0])
+        first = engine.step(state, actions[:, 0], noise[0], Sampling())
+        kept = state.copy()
+        rest = [engine.step(state, actions[:, t], noise[t], Sampling()) for t in range(1, 4)]
+        again = [engine.step(kept, actions[:, t], noise[t], Sampling()) for t in range(1, 4)]
+        assert all(np.array_equal(a, b) for a, b in zip(rest, again, strict=True))
+        made.append(first)
+    assert (made[0] == made[1]).mean() > 0.9

@@ -52,20 +52,18 @@ def compiler_present() -> bool:
 
 
 def resolve_device(device: str) -> str:
-    """ "cpu" or "cuda" for what was asked for: "auto" is the GPU where torch can use one.
+    """The device, cpu or cuda, for what was asked for: `auto` is the GPU where torch can use one.
 
     Raises:
         GenieError: an unknown device, or no GPU here.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise GenieError(f"device {device!r} is unknown; choose auto, cpu or cuda (CUDA_VISIBLE_DEVICES chooses among several).")
-    if device == "cpu" or (device == "auto" and not gpu_present()):
-        return "cpu"
-    if not gpu_present():
-        raise GenieError("device 'cuda' cannot be used here: there is no NVIDIA GPU with its driver.")
     if device == "auto":
-        return "cuda" if _torch_has_cuda() else "cpu"
-    return "cuda"
+        return "cuda" if gpu_present() and _torch_has_cuda() else "cpu"
+    if device == "cuda" and not gpu_present():
+        raise GenieError("device 'cuda' cannot be used here: there is no NVIDIA GPU with its driver.")
+    return device
 
 
 def _torch_has_cuda() -> bool:
@@ -133,9 +131,7 @@ def _must_offer(manifest: Manifest, precision: str) -> None:
 
 def _chosen(bundle: Bundle, device: str) -> Engine:
     manifest = bundle.manifest
-    if device != "cpu":
-        return open_engine(bundle, device, "torch")
-    if manifest.graphs is None:
+    if device != "cpu" or manifest.graphs is None:
         return open_engine(bundle, device, "torch")
     if known := remembered(manifest):
         return open_engine(bundle, device, known[0])

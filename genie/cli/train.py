@@ -31,7 +31,8 @@ def train(
     from genie.training.pipeline import SETTINGS_FILE, STAGES, Pipeline, open_run, presets, read_settings, take_over
     from genie.world import open_bundle
 
-    if stage is not None and stage not in STAGES:
+    chosen = next((name for name in STAGES if name == stage), None)
+    if stage is not None and chosen is None:
         raise TrainingError(f"there is no stage {stage!r}; choose one of {', '.join(STAGES)}.")
     known = presets()
     if preset is not None and preset not in known:
@@ -47,8 +48,8 @@ def train(
         if bundle.manifest.tokenizer.resolution != dataset.info.resolution:
             raise TrainingError(f"{data} has another resolution than {base}; leave out --base to train all three models.")
         wanted = wanted.based_on(bundle)
-    wanted = wanted.bounded(minutes, steps, "dynamics" if wanted.base else stage)  # type: ignore[arg-type]
+    wanted = wanted.bounded(minutes, steps, "dynamics" if wanted.base else chosen)
     settings = open_run(out, dataset, wanted)
     if bundle is not None:
         take_over(out, bundle)
-    Pipeline(dataset, out, settings).train(stage)  # type: ignore[arg-type]
+    Pipeline(dataset, out, settings).train(chosen)

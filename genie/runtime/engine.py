@@ -19,8 +19,6 @@ from genie.configs import ROPE_BASE, DynamicsConfig
 from genie.runtime.codec import Codec
 from genie.runtime.sampling import Sampling
 
-ALL_KNOWN = Sampling(passes=1)
-
 
 @dataclass
 class Memory:

@@ -16,6 +16,7 @@ from genie import backends
 @pytest.fixture
 def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENIE_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(backends, "_measured", {})
     return backends.memory_path()
 
 

@@ -1,10 +1,11 @@
 """The dynamics: a space-time transformer that predicts the codes of the next frame (Genie, section 2.1; MaskGIT, Chang 2022).
 
 Slot t of the sequence asks "what does frame t add to frame t-1 under action t?". Its N positions read a convolutional
-embedding of the two frames before (so speed is visible), the codes of frame t where they are already known (MASK elsewhere) and
-the action. Attention alternates between the positions of a slot and, causally and at most `context` slots back, the slots
-of a position. Past slots need no commit pass: training masks their codes too, so whichever pass came last serves as memory.
-Inputs: frames float [B, T, 6, H, W], codes int [B, T, N, G], known bool [B, T, N, G], actions int [B, T].
+embedding of the two frames before (so speed is visible) and of frame t-1 moved as the picture will scroll (`genie.motion`), the
+codes of frame t where they are already known (MASK elsewhere) and the action. Attention alternates between the positions of
+a slot and, causally and at most `context` slots back, the slots of a position. Past slots need no commit pass: training masks
+their codes too, so whichever pass came last serves as memory.
+Inputs: frames float [B, T, 6, H, W], codes int [B, T, N, G], known bool [B, T, N, G], actions int [B, T], motion int [B, T, 2].
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genie.configs import ROPE_BASE, DynamicsConfig
+from genie.motion import MotionHead
 from tokenizer.config import PATCH, TokenizerConfig
 from tokenizer.layers import Pyramid
+from tokenizer.motion import move
 
 NORM_EPSILON = 1e-5
 
@@ -106,7 +109,8 @@ class Dynamics(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         width = config.width
         scales = int(math.log2(tokenizer.stride // PATCH)) + 1
-        self.frame = Pyramid(6, config.frame_width, 1, scales)
+        self.motion = MotionHead(tokenizer.resolution, tokenizer.reach, config.actions, width) if tokenizer.scrolls else None
+        self.frame = Pyramid(6 if self.motion is None else 9, config.frame_width, 1, scales)
         self._folds = [tokenizer.stride // (PATCH << scale) for scale in range(scales)]
         self.frame_out = nn.Conv2d(config.frame_width * sum(fold**2 for fold in self._folds), width, 3, padding=1)
         self.code_in = CodeTable(tokenizer, width)
@@ -123,10 +127,19 @@ class Dynamics(nn.Module):
         """What each value of each code adds to a position, [G, V+1, D]; the last row is MASK."""
         return torch.cat([self.code_in(), self.mask[:, None]], dim=1)
 
-    def embed_frames(self, frames: Tensor) -> Tensor:
-        """The two frames before each slot, float [B, T, 6, H, W] -> [B, T, N, D]."""
+    def expect(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Where the picture will scroll in each slot, int64 [B, T, 2]: the two frames before, float [B, T, 6, H, W], and the action."""
+        if self.motion is None:
+            return torch.zeros(*actions.shape, 2, dtype=torch.int64, device=actions.device)
+        return self.motion.choose(self.motion(frames.flatten(0, 1), actions.flatten())).unflatten(0, actions.shape)
+
+    def embed_frames(self, frames: Tensor, motion: Tensor | None) -> Tensor:
+        """The two frames before each slot, float [B, T, 6, H, W], and where the picture scrolls -> [B, T, N, D]."""
         b = frames.shape[0]
-        features = self.frame(rearrange(frames, "b t c h w -> (b t) c h w"))
+        images = frames.flatten(0, 1)
+        if self.motion is not None and motion is not None:
+            images = torch.cat([images, move(images[:, 3:], motion.flatten(0, 1))], dim=1)
+        features = self.frame(images)
         folded = [F.pixel_unshuffle(feature, fold) for feature, fold in zip(features, self._folds, strict=True)]
         h = self.frame_out(F.silu(torch.cat(folded, dim=1)))
         return rearrange(h, "(b t) d h w -> b t (h w) d", b=b)
@@ -145,9 +158,9 @@ class Dynamics(nn.Module):
         logits = h @ table.to(h.dtype).mT  # g (b t n) v
         return rearrange(logits, "g (b t n) v -> b t n g v", b=x.shape[0], t=x.shape[1])
 
-    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor) -> Tensor:
-        """Logits [B, T, N, G, V]."""
-        x = self._embed(self.embed_frames(frames), codes, known, actions)
+    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, motion: Tensor | None = None) -> Tensor:
+        """Logits [B, T, N, G, V]; `motion` may be left out where the tokenizer does nothing about scrolling."""
+        x = self._embed(self.embed_frames(frames, motion), codes, known, actions)
         slots = torch.arange(x.shape[1], device=x.device)
         age = slots[:, None] - slots
         mask = torch.zeros(age.shape, device=x.device).masked_fill((age < 0) | (age >= self.config.context), -torch.inf)

@@ -122,12 +122,13 @@ class World:
 
     def decode(self, frame: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3]."""
-        config = self.manifest.tokenizer
+        rows, columns = self.engine.codec.token_shape
+        most = self.manifest.tokenizer.vocabulary - 1
         tokens = np.asarray(tokens)
-        if tokens.ndim != 3 or tokens.shape[1:] != (config.positions, config.codes) or not len(tokens):
-            raise GenieError(f"tokens must have shape [T, {config.positions}, {config.codes}], not {list(tokens.shape)}.")
-        if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() >= config.vocabulary:
-            raise GenieError(f"tokens must be integers from 0 to {config.vocabulary - 1}.")
+        if tokens.ndim != 3 or tokens.shape[1:] != (rows, columns) or not len(tokens):
+            raise GenieError(f"tokens must have shape [T, {rows}, {columns}], not {list(tokens.shape)}.")
+        if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() > most:
+            raise GenieError(f"tokens must be integers from 0 to {most}.")
         first = self._clip(frame)
         if len(first) != 1:
             raise GenieError(f"decode starts from one frame, got {len(first)}.")

@@ -27,6 +27,8 @@ class TokenizerConfig(BaseModel):
     levels: tuple[int, ...] = (8, 5, 5, 5)  # FSQ levels of one code: 1,000 values
     width: int = Field(default=64, ge=8, le=512, multiple_of=8)
     blocks: int = Field(default=2, ge=1, le=8)  # residual blocks at each scale of the decoder
+    reach_rows: int = Field(default=0, ge=0, le=64)  # pixels that the picture can scroll down or up from one frame to the next
+    reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: nothing is done about scrolling
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
 
     @model_validator(mode="after")
@@ -38,6 +40,8 @@ class TokenizerConfig(BaseModel):
             raise ValueError(f"codes {self.codes} must be a multiple of the {self.fold**2} cells of a position")
         if not self.levels or min(self.levels) < 3 or math.prod(self.levels) > 2**16:
             raise ValueError(f"levels {self.levels} must be 3 or more each, with at most 65,536 values in all")
+        if self.scrolls and (self.codes < 2 or 2 * max(self.reach) >= min(self.vocabulary, height, width)):
+            raise ValueError(f"reach {self.reach} must be less than half the picture, and fit into two codes of {self.vocabulary} values")
         return self
 
     @property
@@ -49,6 +53,16 @@ class TokenizerConfig(BaseModel):
     def positions(self) -> int:
         """N: positions of a frame."""
         return self.grid[0] * self.grid[1]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns of pixels that the picture can scroll from one frame to the next."""
+        return self.reach_rows, self.reach_columns
+
+    @property
+    def scrolls(self) -> bool:
+        """Whether the frame before is moved first, and each frame says by how much."""
+        return any(self.reach)
 
     @property
     def fold(self) -> int:

@@ -1,8 +1,9 @@
 """The autoencoder: (previous frame, frame) -> FSQ codes [B, N, G] -> frame.
 
 In context mode the codes say what the frame adds to the previous one: the encoder sees both, the decoder repaints the frame
-from the previous one and the codes. In per-frame mode both ignore the previous frame. Frames between the two halves are
-float in [-1, 1], channels first; `to_float` and `to_uint8` convert.
+from the previous one and the codes. Where the configuration has a reach, the previous frame is to be moved first as the
+picture scrolls (`VideoTokenizer.measure`, `tokenizer.motion.move`). In per-frame mode both ignore the previous frame. Frames
+between the two halves are float in [-1, 1], channels first; `to_float` and `to_uint8` convert.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vector_quantize_pytorch import FSQ
 
 from tokenizer.config import TokenizerConfig
 from tokenizer.layers import Decoder, Pyramid
+from tokenizer.motion import measure_motion
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -54,6 +56,12 @@ class VideoTokenizer(nn.Module):
             scales=config.scales,
             context_frames=1 if config.mode == "context" else 0,
         )
+
+    def measure(self, previous: Tensor, frame: Tensor) -> Tensor:
+        """float [B, 3, H, W] twice -> by how much the picture scrolls between them, int64 [B, 2]."""
+        if not self.config.scrolls:
+            return torch.zeros(len(frame), 2, dtype=torch.int64, device=frame.device)
+        return measure_motion(previous, frame, self.config.reach)
 
     def quantize(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
         """float [B, 3, H, W] twice -> quantised values [B, D, h, w] (differentiable) and codes int64 [B, N, G]."""

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from genie.bundle import Bundle
+from genie.runtime.actions import Action
 from genie.runtime.engine import Laps
+from genie.runtime.rollout import Rollout
 from genie.world import World
 
 WARM_FRAMES = 20
 BATCH_SECONDS = 1.0  # at each batch size, two steps at least
 WINDOW = 500  # frames at the start and the end of a long run that are compared
+AGED_FRAMES = 1000  # from here on a rollout is compared with a fresh one
 CURVE_POINTS = 50
 
 
@@ -74,6 +77,7 @@ def single(world: World, frames: int) -> dict[str, Any]:
         if (k + 1) % every == 0:
             memory.append(resident_memory())
     world.engine.laps = None
+    aged = _aged_over_fresh(world, rollout, actions) if frames >= AGED_FRAMES else None
     window = min(WINDOW, max(1, frames // 4))
     milliseconds = seconds * 1000
     mean = float(milliseconds.mean())
@@ -87,6 +91,7 @@ def single(world: World, frames: int) -> dict[str, Any]:
         "flatness": {
             "first_milliseconds": float(np.median(milliseconds[:window])),
             "last_milliseconds": float(np.median(milliseconds[-window:])),
+            "aged_over_fresh": aged,
             "memory_growth_mib": memory[-1] - memory[min(2, len(memory) - 1)],
             "curve": {
                 "frame": [int(k) for k in range(every, frames + 1, every)],
@@ -95,6 +100,21 @@ def single(world: World, frames: int) -> dict[str, Any]:
             },
         },
     }
+
+
+def _aged_over_fresh(world: World, aged: Rollout, actions: Sequence[Action]) -> float:
+    """Time of a step of this rollout by that of one that began 100 frames ago, taken in turns: whatever else the machine does
+    hits both."""
+    fresh = world.start(seed=1)
+    for k in range(100):
+        fresh.step(actions[k % len(actions)])
+    seconds = np.empty((WINDOW, 2))
+    for k in range(WINDOW):
+        for number, rollout in enumerate((aged, fresh)):
+            began = time.perf_counter()
+            rollout.step(actions[k % len(actions)])
+            seconds[k, number] = time.perf_counter() - began
+    return float(np.median(seconds[:, 0]) / np.median(seconds[:, 1]))
 
 
 def throughput(world: World, batch: int) -> dict[str, float]:

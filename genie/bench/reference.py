@@ -34,6 +34,7 @@ class ReferenceSampler:
         image = torch.from_numpy(frame)[None].to(device)
         self._frames = deque([image] * (context + 1), maxlen=context + 1)
         self._codes = deque([torch.zeros(1, *self._shape, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)
+        self._motion = deque([torch.zeros(1, 2, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)
         self._actions = deque([torch.zeros(1, dtype=torch.int64, device=device)] * context, maxlen=context)
         self._index = 0
 
@@ -52,13 +53,15 @@ class ReferenceSampler:
         total = self._shape[0] * self._shape[1]
         for done in range(1, sampling.passes + 1):
             shown = torch.cat([torch.ones_like(past, dtype=torch.bool), known[:, None]], dim=1)
-            logits = self._dynamics(pairs, torch.cat([past, codes[:, None]], dim=1), shown, actions)[:, -1]
+            motion = torch.stack([*self._motion, self._dynamics.expect(pairs, actions)[:, -1]], dim=1)
+            logits = self._dynamics(pairs, torch.cat([past, codes[:, None]], dim=1), shown, actions, motion)[:, -1]
             order = sampling.confidence_noise * (1 - done / sampling.passes)
             kept = sampling.kept_after(done, total)
             temperature, chance, keep = (torch.tensor(value, device=device) for value in (sampling.temperature, order, kept))
             codes, known = choose(logits, codes, known, noise[done - 1], temperature, chance, keep, self._block)
-        made = self._paint(self._frames[-1], codes)
+        made = self._paint(self._frames[-1], codes, motion[:, -1])
         self._frames.append(made)
         self._codes.append(codes)
+        self._motion.append(motion[:, -1])
         self._index += 1
         return made[0].cpu().numpy()

@@ -36,11 +36,27 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         console.print(batches)
     for row in report["backends"]:
         flat = row.get("flatness")
-        if flat and row["frames"] >= 2000:
+        if flat and flat["aged_over_fresh"] is not None:
             console.print(
                 f"{row['backend']}: {flat['first_milliseconds']:.2f} ms a frame at the start, {flat['last_milliseconds']:.2f} ms at frame "
-                f"{row['frames']:,}; memory grew by {flat['memory_growth_mib']:.1f} MiB"
+                f"{row['frames']:,}; in turns with a rollout 100 frames old {flat['aged_over_fresh']:.3f} times its time; memory grew by "
+                f"{flat['memory_growth_mib']:.1f} MiB"
             )
+    if report.get("parity"):
+        _print_parity(report["parity"], console)
+
+
+def _print_parity(found: dict[str, Any], console: Console) -> None:
+    first = found["first"]
+    where = f", the first at prompt {first['prompt']}, frame {first['frame']}" if first else ""
+    console.print(
+        f"{' and '.join(found['backends'])}: {found['different']} of {found['codes']:,} codes differ from equal contexts{where}",
+        highlight=False,
+    )
+    alone = Table("prompt", "first other pixel", "pixels", "levels", "first other code", title=f"left alone for {found['frames']} frames")
+    for row in found["alone"]:
+        alone.add_row(*("–" if row[key] is None else str(row[key]) for key in ("prompt", "first_pixel", "pixels", "levels", "first_code")))
+    console.print(alone)
 
 
 def _table(title: str, *columns: str) -> Table:

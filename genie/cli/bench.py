@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 REFERENCE = "reference"
 REFERENCE_FRAMES = 40
+PARITY_FRAMES = 200
 
 
 def bench(
@@ -33,6 +35,7 @@ def bench(
     batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated; empty for none.")] = "1,4,16,64,256",
     backends: Annotated[str | None, typer.Option(help="Comma-separated; default: all that run here, and `reference`.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    parity: Annotated[bool, typer.Option("--parity", help="Also compare the codes that torch and ONNX Runtime draw.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.png.")] = None,
 ) -> None:
     """Measure frames a second, latency, memory and batch throughput of a world."""
@@ -56,6 +59,7 @@ def bench(
         for name in chosen:
             status.update(f"measuring {name}")
             rows.append(_in_own_process(name, bundle.path, device, frames, sizes))
+        compared = _compare(bundle.path, frames, status.update) if parity else None
     references = [row["frames_per_second"] for row in rows if row["backend"] == REFERENCE and "error" not in row]
     for row in rows:
         if references and "error" not in row:
@@ -70,6 +74,7 @@ def bench(
         "machine": {"processor": processor(), "cores": cores()},
         "date": time.strftime("%Y-%m-%d"),
         "backends": rows,
+        "parity": compared,
     }
     print_report(report, console)
     measured = {row["backend"]: row["frames_per_second"] for row in rows if "error" not in row}
@@ -87,6 +92,17 @@ def bench(
             console.print(f"{out}: bench.json, bench.png")
     if all("error" in row for row in rows):
         raise GenieError("no back end could be measured; the reasons stand in the table.")
+
+
+def _compare(world: Path, frames: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Codes of torch and of ONNX Runtime, both in fp32 on the CPU."""
+    from genie.bench.parity import parity
+    from genie.cli.extras import need_torch
+    from genie.world import load_world
+
+    need_torch("genie bench --parity")
+    onnx = load_world(str(world), device="cpu", backend="onnx")
+    return parity(load_world(str(world), device="cpu", backend="torch"), onnx.engine, min(frames, PARITY_FRAMES), progress=progress)
 
 
 def worker(name: str, world: str, device: str, frames: int, batches: str, started: float) -> None:

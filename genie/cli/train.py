@@ -18,6 +18,10 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Minutes of the stage, or of all three together.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the stage, or of each of the three.")] = None,
     base: Annotated[str | None, typer.Option(help="Keep the tokenizer and latent actions of this world; train the dynamics.")] = None,
+    fine_tune: Annotated[
+        list[str] | None,
+        typer.Option(help="With --base: a stage that begins with that world's weights and is trained further; may be repeated."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
@@ -43,13 +47,18 @@ def train(
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
+    further = [name for name in STAGES if name in (fine_tune or ())]
+    if len(further) != len(set(fine_tune or ())):
+        raise TrainingError(f"--fine-tune takes {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
+    if further and base is None:
+        raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         if bundle.manifest.tokenizer.resolution != dataset.info.resolution:
             raise TrainingError(f"{data} has another resolution than {base}; leave out --base to train all three models.")
-        wanted = wanted.based_on(bundle)
-    wanted = wanted.bounded(minutes, steps, "dynamics" if wanted.base else chosen)
+        wanted = wanted.based_on(bundle, further)
+    wanted = wanted.bounded(minutes, steps, chosen or ("dynamics" if wanted.base else None))
     settings = open_run(out, dataset, wanted)
     if bundle is not None:
-        take_over(out, bundle)
+        take_over(out, bundle, settings.fine_tune)
     Pipeline(dataset, out, settings).train(chosen)

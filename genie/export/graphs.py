@@ -31,7 +31,7 @@ from tokenizer.model import VideoTokenizer
 OPSET = 23  # the first with RMSNormalization
 INLINE_BYTES = 4096  # smaller constants stay in the graph
 BATCH = 2  # of the example inputs; the axis is dynamic
-WITHOUT_BATCH = ("mask", "rope", "temperature", "order", "keep", "place")  # inputs that all rollouts share
+WITHOUT_BATCH = ("mask", "rope", "temperature", "order", "keep", "place", "forced")  # inputs that all rollouts share
 
 
 def write_graphs(
@@ -72,12 +72,15 @@ def _graphs(
     def image() -> Tensor:  # a tensor of its own each time: the exporter takes one that comes twice for one input
         return torch.zeros((BATCH, height, width, 3), dtype=torch.uint8)
 
+    def motion() -> Tensor:
+        return torch.zeros((BATCH, 2), dtype=torch.int64)
+
     codes = torch.zeros(tokens, dtype=torch.int64)
     step: dict[str, Any] = {
         "embedding": torch.zeros(*tokens[:2], config.width),
         "codes": codes,
         "known": torch.zeros(tokens, dtype=torch.bool),
-        "actions": torch.zeros(BATCH, dtype=torch.int64),
+        "modulation": torch.zeros(BATCH, 6 * config.layers, config.width),
         "keys": [torch.zeros(*ring, config.head_width, config.context - 1) for _ in range(config.layers)],
         "values": [torch.zeros(*ring, config.context - 1, config.head_width) for _ in range(config.layers)],
         "mask": torch.zeros(config.context - 1),
@@ -98,12 +101,22 @@ def _graphs(
     stored = tuple(f"{name}_{layer}_after" for name in ("keys", "values") for layer in range(config.layers))
     made = ("codes_after", "known_after", "new_keys", "new_values")
     return {
-        "embed": (EmbedGraph(dynamics), {"before": image(), "frame": image()}, ("embedding",)),
+        "embed": (
+            EmbedGraph(dynamics, folded=False),
+            {
+                "before": image(),
+                "frame": image(),
+                "actions": torch.zeros(BATCH, dtype=torch.int64),
+                "motion": motion(),
+                "forced": torch.tensor(False),
+            },
+            ("embedding", "modulation", "chosen"),
+        ),
         "step": (StepGraph(dynamics, folded=False), step, made),
         "step-int8": (StepGraph(dynamics, folded=False, linear=int8_linear), step, made),
         "store": (StoreGraph(), store, stored),
-        "paint": (PaintGraph(tokenizer), {"frame": image(), "codes": codes}, ("painted",)),
-        "describe": (EncodeGraph(tokenizer), {"previous": image(), "frame": image()}, ("codes",)),
+        "paint": (PaintGraph(tokenizer), {"frame": image(), "codes": codes, "motion": motion()}, ("painted",)),
+        "describe": (EncodeGraph(tokenizer), {"previous": image(), "frame": image()}, ("codes", "motion")),
         "act": (ActGraph(latent_actions), {"before": image(), "frame": image(), "after": image()}, ("action",)),
     }
 

@@ -6,21 +6,57 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from tokenizer import TokenizerConfig
+
 BLOCK = 256  # frames that go through a network at once
 
 
 class Codec(ABC):
-    """The tokenizer and the latent action model of a world."""
+    """The tokenizer and the latent action model of a world.
 
-    token_shape: tuple[int, int]  # N positions, G codes
+    The tokens of a frame are its codes [P, G], a row a position; where the picture scrolls, one more row says by how much: rows and
+    columns, counted from the reach up, then zeros.
+    """
 
-    @abstractmethod
-    def paint(self, frames: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Frames uint8 [B, H, W, 3] and what the next ones add, int64 [B, N, G] -> the next frames."""
+    def __init__(self, config: TokenizerConfig) -> None:
+        self.code_shape = (config.positions, config.codes)
+        self.reach, self._scrolls = config.reach, config.scrolls
 
-    @abstractmethod
+    @property
+    def token_shape(self) -> tuple[int, int]:
+        """Rows N and columns G of a frame's tokens."""
+        return self.code_shape[0] + self._scrolls, self.code_shape[1]
+
+    def pack(self, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        """Codes [B, P, G] and motion [B, 2] -> tokens [B, N, G]."""
+        if not self._scrolls:
+            return codes
+        row = np.zeros((len(codes), 1, self.code_shape[1]), codes.dtype)
+        row[:, 0, :2] = motion + np.array(self.reach)
+        return np.concatenate([codes, row], axis=1)
+
+    def unpack(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens [B, N, G] -> codes [B, P, G] and motion [B, 2], int64."""
+        codes = np.ascontiguousarray(tokens[:, : self.code_shape[0]], np.int64)
+        if not self._scrolls:
+            return codes, np.zeros((len(tokens), 2), np.int64)
+        return codes, tokens[:, -1, :2].astype(np.int64) - np.array(self.reach)
+
+    def paint(self, frames: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, H, W, 3] and what the next ones add, int [B, N, G] -> the next frames."""
+        return self._paint(frames, *self.unpack(tokens))
+
     def describe(self, previous: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, 3] twice -> codes int64 [B, N, G]: what the second frames add to the first."""
+        """uint8 [B, H, W, 3] twice -> tokens int64 [B, N, G]: what the second frames add to the first."""
+        return self.pack(*self._describe(previous, frames))
+
+    @abstractmethod
+    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, H, W, 3], codes int64 [B, P, G] and motion int64 [B, 2] -> the next frames."""
+
+    @abstractmethod
+    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [B, H, W, 3] twice -> codes int64 [B, P, G] and motion int64 [B, 2]."""
 
     @abstractmethod
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -37,7 +73,7 @@ class Codec(ABC):
         """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""
         made = [frame]
         for t in range(codes.shape[1]):
-            made.append(self.paint(made[-1], np.ascontiguousarray(codes[:, t], np.int64)))
+            made.append(self.paint(made[-1], codes[:, t]))
         return np.stack(made, axis=1)[:, 1:]
 
     def unrolled(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

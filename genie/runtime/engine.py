@@ -116,8 +116,8 @@ class Engine(ABC):
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
-        """Uniform numbers one pass needs for one rollout: [2, N, G], for the codes and for their order."""
-        return (2, *self.codec.token_shape)
+        """Uniform numbers one pass needs for one rollout: [2, P, G], for the codes and for their order."""
+        return (2, *self.codec.code_shape)
 
     @property
     def context(self) -> int:
@@ -133,24 +133,24 @@ class Engine(ABC):
 
         Args:
             actions: int [B], rows of the action table.
-            noise: float32 [B, passes, 2, N, G] in [0, 1).
+            noise: float32 [B, passes, 2, P, G] in [0, 1).
 
         Returns:
-            The codes it drew, int64 [B, N, G]; `state.frame` is the new frame.
+            The tokens of the new frame, int64 [B, N, G]; `state.frame` is the frame itself.
         """
         with self._lock:
             if self.laps is not None:
                 self.laps.start()
-            codes, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
+            codes, motion, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
             self._lap("rest")
         state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
-        return codes
+        return self.codec.pack(codes, motion)
 
-    def commit(self, state: State, actions: np.ndarray, codes: np.ndarray, frame: np.ndarray) -> None:
+    def commit(self, state: State, actions: np.ndarray, tokens: np.ndarray, frame: np.ndarray) -> None:
         """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3]."""
         with self._lock:
-            self._force(state, self._slot(state.memory), actions, codes)
+            self._force(state, self._slot(state.memory), actions, *self.codec.unpack(tokens))
         state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
 
@@ -159,11 +159,13 @@ class Engine(ABC):
         """An empty ring for `batch` rollouts."""
 
     @abstractmethod
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
-        """Codes int64 [B, N, G] and the frame uint8 [B, H, W, 3]; writes the slot's keys and values at its place."""
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Codes int64 [B, P, G], motion int64 [B, 2] and the frame uint8 [B, H, W, 3]; writes the slot's keys and values at its place."""
 
     @abstractmethod
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
         """The teacher-forced pass: writes the slot's keys and values at its place."""
 
     def _lap(self, part: str) -> None:
@@ -181,7 +183,7 @@ class Engine(ABC):
         return Slot(place, mask, rope.astype(np.float32))
 
     def _passes(self, sampling: Sampling) -> Passes:
-        total = self.codec.token_shape[0] * self.codec.token_shape[1]
+        total = self.codec.code_shape[0] * self.codec.code_shape[1]
         done = range(1, sampling.passes + 1)
         return Passes(
             sampling.temperature,

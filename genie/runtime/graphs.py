@@ -18,20 +18,41 @@ from genie.dynamics import NORM_EPSILON, Block, Dynamics
 from genie.latent_actions import LatentActionModel
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float, to_uint8
+from tokenizer.motion import move
 
 CONFIDENCE_STEPS = 1024.0  # log-probabilities are compared on this grid, so that rounding does not decide which code is surer
 
 
 class EmbedGraph(nn.Module):
-    """The last two frames -> what the dynamics' positions read of them, float [B, N, D]."""
+    """The last two frames and the action int64 [B] -> all that a slot's passes read of them, once for all passes.
 
-    def __init__(self, dynamics: Dynamics) -> None:
+    That is what the positions see, [B, N, D], the scales and shifts that the action puts after every norm, [B, 6L, D], and where the
+    picture scrolls, int64 [B, 2]: the given `motion` where that is `forced` (bool []), else where the dynamics expects it to.
+    """
+
+    def __init__(self, dynamics: Dynamics, folded: bool = True) -> None:
+        """`folded=False` folds in every call: for ONNX, whose runtime does it once when it loads the weights."""
         super().__init__()
         self.dynamics = dynamics
+        self._modulation: Tensor | None = None
+        if folded:
+            with torch.no_grad():
+                self._modulation = modulation_table(dynamics)
 
-    def forward(self, before: Tensor, frame: Tensor) -> Tensor:
-        pair = torch.cat([to_float(before), to_float(frame)], dim=1)
-        return self.dynamics.embed_frames(pair[:, None])[:, 0] + self.dynamics.position
+    def forward(self, before: Tensor, frame: Tensor, actions: Tensor, motion: Tensor, forced: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pair = torch.cat([to_float(before), to_float(frame)], dim=1)[:, None]
+        motion = torch.where(forced, motion, self.dynamics.expect(pair, actions[:, None])[:, 0])
+        seen = self.dynamics.embed_frames(pair, motion[:, None])[:, 0]
+        modulation = self._modulation if self._modulation is not None else modulation_table(self.dynamics)
+        embedding = seen + self.dynamics.position + self.dynamics.action(actions)[:, None]
+        return embedding, modulation.index_select(0, actions), motion
+
+
+def modulation_table(dynamics: Dynamics) -> Tensor:
+    """What each action puts after the norms, [A, 6L, D]: a scale and a shift for each of a block's three norms, block by block."""
+    tables = [block.get_submodule("modulation").get_parameter("weight").unflatten(1, (6, -1)) for block in dynamics.blocks]
+    one = torch.tensor([1.0, 0.0] * 3, device=tables[0].device)[:, None]
+    return torch.cat([table + one for table in tables], dim=1)
 
 
 class StoreGraph(nn.Module):
@@ -47,25 +68,27 @@ class StoreGraph(nn.Module):
 
 
 class PaintGraph(nn.Module):
-    """The current frame and the next one's codes int64 [B, N, G] -> the next frame."""
+    """The current frame, the next one's codes int64 [B, N, G] and where the picture scrolls, int64 [B, 2] -> the next frame."""
 
     def __init__(self, tokenizer: VideoTokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
 
-    def forward(self, frame: Tensor, codes: Tensor) -> Tensor:
-        return to_uint8(self.tokenizer.decode(to_float(frame), codes))
+    def forward(self, frame: Tensor, codes: Tensor, motion: Tensor) -> Tensor:
+        return to_uint8(self.tokenizer.decode(move(to_float(frame), motion), codes))
 
 
 class EncodeGraph(nn.Module):
-    """A frame and the next -> codes int64 [B, N, G]: what the second adds to the first."""
+    """A frame and the next -> codes int64 [B, N, G] and motion int64 [B, 2]: what the second adds to the first, and how it scrolls."""
 
     def __init__(self, tokenizer: VideoTokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
 
-    def forward(self, previous: Tensor, frame: Tensor) -> Tensor:
-        return self.tokenizer.encode(to_float(previous), to_float(frame))
+    def forward(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        before, after = to_float(previous), to_float(frame)
+        motion = self.tokenizer.measure(before, after)
+        return self.tokenizer.encode(move(before, motion), after), motion
 
 
 class ActGraph(nn.Module):
@@ -83,7 +106,6 @@ class LayerWeights(NamedTuple):
     """One block with everything multiplied in that does not depend on the input."""
 
     norms: tuple[Tensor, ...]  # the weights of its three norms, [D] each
-    modulation: tuple[Tensor, ...]  # scale and shift after each norm for every action, [A, 1, D] each
     space_qkv: Tensor  # [3D, D], queries already divided by √d
     space_out: Tensor
     time_qkv: Tensor
@@ -97,7 +119,6 @@ class LayerWeights(NamedTuple):
 class StepWeights(NamedTuple):
     """The dynamics, folded."""
 
-    action: Tensor  # [A, 1, D]: what it adds to every position
     code_in: Tensor  # [G · (V+1), D], the last row of each group is MASK
     layers: tuple[LayerWeights, ...]
     norm: Tensor  # [D]: weight of the last norm
@@ -110,7 +131,6 @@ def fold(dynamics: Dynamics) -> StepWeights:
     layers = []
     for block in dynamics.blocks:
         assert isinstance(block, Block)
-        scales_and_shifts = block.modulation.weight[:, None].chunk(6, dim=-1)
         space_qkv, time_qkv = (
             torch.cat([qkv.weight[: config.width] * config.head_width**-0.5, qkv.weight[config.width :]])
             for qkv in (block.space_qkv, block.time_qkv)
@@ -118,7 +138,6 @@ def fold(dynamics: Dynamics) -> StepWeights:
         layers.append(
             LayerWeights(
                 norms=tuple(norm.get_parameter("weight") for norm in block.norms),
-                modulation=tuple(value + 1 if number % 2 == 0 else value for number, value in enumerate(scales_and_shifts)),
                 space_qkv=space_qkv, space_out=block.space_out.weight, time_qkv=time_qkv, time_out=block.time_out.weight,
                 up=block.up.weight, up_bias=block.up.bias, down=block.down.weight, down_bias=block.down.bias,
             )
@@ -126,7 +145,6 @@ def fold(dynamics: Dynamics) -> StepWeights:
     code_out = dynamics.code_out()
     split = dynamics.split.weight.unflatten(0, (len(code_out), config.width))
     return StepWeights(
-        action=dynamics.action.weight[:, None],
         code_in=dynamics.input_table().flatten(0, 1),
         layers=tuple(layers),
         norm=dynamics.norm.weight,
@@ -164,7 +182,7 @@ class StepGraph(nn.Module):
         embedding: Tensor,
         codes: Tensor,
         known: Tensor,
-        actions: Tensor,
+        modulation: Tensor,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
         mask: Tensor,
@@ -177,10 +195,10 @@ class StepGraph(nn.Module):
         """Inputs and outputs.
 
         Args:
-            embedding: [B, N, D] of `EmbedGraph`.
+            embedding: [B, N, D], also of `EmbedGraph`.
             codes: int64 [B, N, G]; those not known are ignored.
             known: bool [B, N, G].
-            actions: int64 [B].
+            modulation: [B, 6L, D] of `EmbedGraph`.
             keys: of the past slots, [B, N, H, d, R] for each layer.
             values: [B, N, H, R, d] for each layer.
             mask: [R], 0 where a past slot is in the context, -inf elsewhere.
@@ -193,7 +211,7 @@ class StepGraph(nn.Module):
         Returns:
             codes and known after the pass, and the slot's own keys and values, [L, B, N, H, 1, d] each.
         """
-        logits, new_keys, new_values = self.logits(embedding, codes, known, actions, keys, values, mask, rope)
+        logits, new_keys, new_values = self.logits(embedding, codes, known, modulation, keys, values, mask, rope)
         codes, known = choose(logits, codes, known, noise, temperature, order, keep, self._block)
         return codes, known, new_keys, new_values
 
@@ -202,7 +220,7 @@ class StepGraph(nn.Module):
         embedding: Tensor,
         codes: Tensor,
         known: Tensor,
-        actions: Tensor,
+        modulation: Tensor,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
         mask: Tensor,
@@ -213,15 +231,17 @@ class StepGraph(nn.Module):
         heads, groups, vocabulary = config.heads, self.dynamics.tokenizer.codes, self.dynamics.tokenizer.vocabulary
         weights = self._weights if self._weights is not None else fold(self.dynamics)
         row = torch.where(known, codes, vocabulary) + torch.arange(groups, device=codes.device) * (vocabulary + 1)
-        x = embedding + weights.action.index_select(0, actions) + F.embedding(row, weights.code_in).sum(dim=-2)
+        x = embedding + F.embedding(row, weights.code_in).sum(dim=-2)
+        scales_and_shifts = modulation.split(1, dim=1)  # [B, 1, D] each
         new_keys, new_values = [], []
         for number, layer in enumerate(weights.layers):
-            h = _normalised(x, layer, 0, actions)
+            after = scales_and_shifts[6 * number : 6 * number + 6]
+            h = _normalised(x, layer.norms[0], *after[:2])
             q, k, v = self._linear(h, layer.space_qkv).unflatten(-1, (3 * heads, config.head_width)).transpose(1, 2).split(heads, dim=1)
             attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # [B, H, N, d]
             x = x + self._linear(attended.transpose(1, 2).flatten(2), layer.space_out)
 
-            h = _normalised(x, layer, 1, actions)
+            h = _normalised(x, layer.norms[1], *after[2:4])
             qk, v = self._linear(h, layer.time_qkv).unflatten(-1, (3 * heads, 1, config.head_width)).split([2 * heads, heads], dim=2)
             q, k = _rotate(qk, rope).split(heads, dim=2)  # [B, N, H, 1, d]
             scores = torch.cat([q @ keys[number] + mask, (q * k).sum(-1, keepdim=True)], dim=-1)
@@ -230,22 +250,19 @@ class StepGraph(nn.Module):
             new_keys.append(k)
             new_values.append(v)
 
-            h = _normalised(x, layer, 2, actions)
+            h = _normalised(x, layer.norms[2], *after[4:])
             x = x + self._linear(F.gelu(self._linear(h, layer.up, layer.up_bias), approximate="tanh"), layer.down, layer.down_bias)
         x = F.rms_norm(x, weights.norm.shape, weights.norm, eps=NORM_EPSILON)
         return self._linear(x, weights.head).unflatten(-1, (groups, vocabulary)), torch.stack(new_keys), torch.stack(new_values)
 
 
-def _normalised(x: Tensor, layer: LayerWeights, number: int, actions: Tensor) -> Tensor:
-    """The layer's norm, scaled and shifted as the action says."""
-    scale, shift = layer.modulation[2 * number : 2 * number + 2]
-    weight = layer.norms[number]
-    return F.rms_norm(x, weight.shape, weight, eps=NORM_EPSILON) * scale.index_select(0, actions) + shift.index_select(0, actions)
+def _normalised(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return F.rms_norm(x, weight.shape, weight, eps=NORM_EPSILON) * scale + shift
 
 
 def _cast(weights: StepWeights, dtype: torch.dtype) -> StepWeights:
     """The matrices in another precision; what is added or normalised stays as it is."""
-    layers = tuple(LayerWeights(layer.norms, layer.modulation, *(value.to(dtype) for value in layer[2:])) for layer in weights.layers)
+    layers = tuple(LayerWeights(layer.norms, *(value.to(dtype) for value in layer[1:])) for layer in weights.layers)
     return weights._replace(layers=layers, head=weights.head.to(dtype))
 
 

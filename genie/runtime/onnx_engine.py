@@ -89,21 +89,22 @@ class Sessions:
 class OnnxCodec(Codec):
     """The autoencoders on ONNX Runtime."""
 
-    def __init__(self, sessions: Sessions, token_shape: tuple[int, int]) -> None:
-        self.token_shape = token_shape
+    def __init__(self, sessions: Sessions, config: TokenizerConfig) -> None:
+        super().__init__(config)
         self._sessions = sessions
 
-    def paint(self, frames: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        return self._run("paint", frame=frames, codes=codes)
+    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        return self._run("paint", frame=frames, codes=codes, motion=motion)[0]
 
-    def describe(self, previous: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        return self._run("describe", previous=previous, frame=frames)
+    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, motion = self._run("describe", previous=previous, frame=frames)
+        return codes, motion
 
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
-        return self._run("act", before=before, frame=frames, after=after)
+        return self._run("act", before=before, frame=frames, after=after)[0]
 
-    def _run(self, graph: str, **arrays: np.ndarray) -> np.ndarray:
-        return self._sessions[graph].run(None, {name: np.ascontiguousarray(array) for name, array in arrays.items()})[0]
+    def _run(self, graph: str, **arrays: np.ndarray) -> list[np.ndarray]:
+        return self._sessions[graph].run(None, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 class _Buffer:
@@ -149,17 +150,19 @@ class _Bound:
 
     def __init__(self, engine: OnnxEngine, batch: int) -> None:
         c, device = engine.config, engine.sessions.device
-        positions, groups = engine.codec.token_shape
+        positions, groups = engine.codec.code_shape
         image, tokens = (batch, *engine.resolution, 3), (batch, positions, groups)
 
         def buffer(*shape: int, dtype: Any = np.float32) -> _Buffer:
             return _Buffer(shape, dtype, device)
 
         self.before, self.frame, self.painted = (buffer(*image, dtype=np.uint8) for _ in range(3))
-        self.embedding = buffer(batch, positions, c.width)
+        self.embedding, self.modulation = buffer(batch, positions, c.width), buffer(batch, 6 * c.layers, c.width)
         self.codes = [buffer(*tokens, dtype=np.int64) for _ in range(2)]  # a pass reads one and writes the other
         self.known = [buffer(*tokens, dtype=np.bool_) for _ in range(2)]
         self.actions, self.keep = buffer(batch, dtype=np.int64), buffer(dtype=np.int64)
+        self.given_motion, self.motion = (buffer(batch, 2, dtype=np.int64) for _ in range(2))
+        self.forced = buffer(dtype=np.bool_)
         self.mask, self.rope = buffer(c.context - 1), buffer(2, c.head_width)
         self.noise, self.temperature, self.order = buffer(batch, *engine.noise_shape), buffer(), buffer()
         slot = (c.layers, batch, positions, c.heads, 1, c.head_width)
@@ -170,16 +173,26 @@ class _Bound:
         self._sessions = engine.sessions
 
         self.embed = engine.sessions["embed"].io_binding()
-        _bind(self.embed, {"before": self.before, "frame": self.frame}, {"embedding": self.embedding})
+        _bind(
+            self.embed,
+            {
+                "before": self.before,
+                "frame": self.frame,
+                "actions": self.actions,
+                "motion": self.given_motion,
+                "forced": self.forced,
+            },
+            {"embedding": self.embedding, "modulation": self.modulation, "chosen": self.motion},
+        )
         self.session = engine.sessions[engine.step_graph if batch == 1 else "step"]
         self.step = [self.session.io_binding() for _ in range(2)]
-        same = ("embedding", "actions", "mask", "rope", "noise", "temperature", "order", "keep")
+        same = ("embedding", "modulation", "mask", "rope", "noise", "temperature", "order", "keep")
         self.paint = [engine.sessions["paint"].io_binding() for _ in range(2)]
         for i in range(2):
             inputs = {name: getattr(self, name) for name in same} | {"codes": self.codes[i], "known": self.known[i]}
             outputs = {"codes_after": self.codes[1 - i], "known_after": self.known[1 - i]}
             _bind(self.step[i], inputs, outputs | {"new_keys": self.new_keys, "new_values": self.new_values})
-            _bind(self.paint[i], {"frame": self.frame, "codes": self.codes[i]}, {"painted": self.painted})
+            _bind(self.paint[i], {"frame": self.frame, "codes": self.codes[i], "motion": self.motion}, {"painted": self.painted})
 
     def hold(self, memory: Memory) -> None:
         """Let the passes read this memory's ring."""
@@ -246,7 +259,7 @@ class OnnxEngine(Engine):
         self.resolution = tokenizer.resolution
         self.step_graph = "step" if precision == "fp32" else f"step-{precision}"
         self.name = "-".join(["onnx", *(part for part, default in ((device, "cpu"), (precision, "fp32")) if part != default)])
-        super().__init__(dynamics, OnnxCodec(self.sessions, (tokenizer.positions, tokenizer.codes)))
+        super().__init__(dynamics, OnnxCodec(self.sessions, tokenizer))
         self._bound: dict[int, _Bound] = {}
         for graph in ("embed", self.step_graph, "paint"):  # what cannot be opened is known now, not in the first step
             _ = self.sessions[graph]
@@ -255,24 +268,26 @@ class OnnxEngine(Engine):
 
     def _check_inputs(self) -> None:
         """The step graph must take what the configuration says, before anything of that size is made."""
-        c, (positions, groups) = self.config, self.codec.token_shape
+        c, (positions, groups) = self.config, self.codec.code_shape
         rings = {f"{kind}_{layer}" for kind in ("keys", "values") for layer in range(c.layers)}
         shapes = {entry.name: entry.shape[1:] for entry in self.sessions[self.step_graph].get_inputs()}
-        wanted = {"embedding": [positions, c.width], "codes": [positions, groups]}
+        wanted = {"embedding": [positions, c.width], "modulation": [6 * c.layers, c.width], "codes": [positions, groups]}
         wanted |= {name: [positions, c.heads, c.head_width, c.context - 1] for name in rings if name.startswith("keys")}
         if not rings <= shapes.keys() or any(shapes.get(name) != shape for name, shape in wanted.items()):
             raise WorldFormatError(f"{graph_file(self.step_graph)} does not fit the world's configuration; export the world again.")
 
     def _memory(self, batch: int) -> Memory:
         c = self.config
-        shape = (c.layers, batch, self.codec.token_shape[0], c.heads)
+        shape = (c.layers, batch, self.codec.code_shape[0], c.heads)
         keys = np.zeros((*shape, c.head_width, c.context - 1), np.float32)
         values = np.zeros((*shape, c.context - 1, c.head_width), np.float32)
         if not self.device_ring:
             return Memory(keys, values)
         return _DeviceMemory(_on_device(keys, self.sessions.device), _on_device(values, self.sessions.device))
 
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         bound = self._filled(state, slot, actions)
         self._lap("embed")
         bound.temperature.write(passes.temperature)
@@ -289,21 +304,23 @@ class OnnxEngine(Engine):
         self._lap("sampling")
         self.sessions["paint"].run_with_iobinding(bound.paint[1 - turn])
         self._lap("decode")
-        return bound.codes[1 - turn].view().copy(), bound.painted.view().copy()
+        return bound.codes[1 - turn].view().copy(), bound.motion.view().copy(), bound.painted.view().copy()
 
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
-        bound = self._filled(state, slot, actions)
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
+        bound = self._filled(state, slot, actions, motion)
         bound.codes[0].write(codes)
         bound.known[0].write(True)
         bound.temperature.write(1.0)
         bound.session.run_with_iobinding(bound.step[0])
         bound.store(state.memory, slot.place)
 
-    def _filled(self, state: State, slot: Slot, actions: np.ndarray) -> _Bound:
+    def _filled(self, state: State, slot: Slot, actions: np.ndarray, motion: np.ndarray | None = None) -> _Bound:
         batch = len(actions)
         if batch not in self._bound:
             self._bound[batch] = _Bound(self, batch)
         bound = self._bound[batch]
+        bound.given_motion.write(0 if motion is None else motion)
+        bound.forced.write(motion is not None)
         for name, array in (
             ("before", state.before),
             ("frame", state.frame),

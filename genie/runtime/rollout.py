@@ -61,7 +61,7 @@ class BatchRollout:
         """Start after the prompts: uint8 [B, T, H, W, 3] and B seeds."""
         batch, length = prompts.shape[:2]
         prompts = prompts[:, max(0, length - engine.context - 1) :]
-        tokens = np.zeros((batch, *engine.noise_shape[1:]), np.int64)
+        tokens = np.zeros((batch, *engine.codec.token_shape), np.int64)
         state = engine.start(prompts[:, 0])
         history = [_Past(prompts[:, 0], np.zeros(batch, np.int64), tokens)]
         if prompts.shape[1] > 1:

@@ -31,27 +31,29 @@ class TorchCodec(Codec):
     def __init__(
         self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel | None = None, paint: Callable[..., Tensor] | None = None
     ) -> None:
-        self.token_shape = (tokenizer.config.positions, tokenizer.config.codes)
+        super().__init__(tokenizer.config)
         self._device = next(tokenizer.parameters()).device
-        self._paint = PaintGraph(tokenizer) if paint is None else paint  # `or` would ask a compiled module for its length
+        self._painter = PaintGraph(tokenizer) if paint is None else paint  # `or` would ask a compiled module for its length
         self._encode = EncodeGraph(tokenizer)
         self._act = ActGraph(latent_actions) if latent_actions is not None else None
 
-    def paint(self, frames: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        return self._run(self._paint, frames, codes)
+    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        return self._run(self._painter, frames, codes, motion)[0]
 
-    def describe(self, previous: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        return self._run(self._encode, previous, frames)
+    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, motion = self._run(self._encode, previous, frames)
+        return codes, motion
 
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
         if self._act is None:
             raise TypeError("this codec has no latent action model")
-        return self._run(self._act, before, frames, after)
+        return self._run(self._act, before, frames, after)[0]
 
     @torch.no_grad()
-    def _run(self, graph: Callable[..., Tensor], *arrays: np.ndarray) -> np.ndarray:
+    def _run(self, graph: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:
         inputs = [torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays]
-        return graph(*inputs).cpu().numpy()
+        made = graph(*inputs)
+        return [part.cpu().numpy() for part in (made if isinstance(made, tuple) else (made,))]
 
 
 class _Buffers:
@@ -67,6 +69,7 @@ class _Buffers:
         self.before = empty(batch, *resolution, 3, dtype=torch.uint8)
         self.frame = empty(batch, *resolution, 3, dtype=torch.uint8)
         self.actions = empty(batch, dtype=torch.int64)
+        self.motion, self.forced = empty(batch, 2, dtype=torch.int64), empty(dtype=torch.bool)
         self.codes = empty(batch, *noise_shape[1:], dtype=torch.int64)
         self.known = empty(batch, *noise_shape[1:], dtype=torch.bool)
         self.noise = empty(batch, passes, *noise_shape)
@@ -118,30 +121,34 @@ class TorchEngine(Engine):
 
     def _memory(self, batch: int) -> Memory:
         c = self.config
-        shape = (c.layers, batch, self.codec.token_shape[0], c.heads)
+        shape = (c.layers, batch, self.codec.code_shape[0], c.heads)
         keys = torch.zeros((*shape, c.head_width, c.context - 1), device=self.device)
         return Memory(keys, torch.zeros((*shape, c.context - 1, c.head_width), device=self.device))
 
     @torch.inference_mode()
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         buffers = self._filled(state, slot, actions, len(passes.keep))
-        buffers.fill(noise=noise, temperature=passes.temperature, keep=passes.keep, order=passes.order)
+        buffers.fill(forced=False, noise=noise, temperature=passes.temperature, keep=passes.keep, order=passes.order)
         if self.device.type == "cuda":
             key = (len(actions), len(passes.keep))
             if key not in self._captured:
                 self._captured[key] = _Captured(self, buffers, state.memory)
-            codes, frame = self._captured[key].replay(state.memory)
+            made = self._captured[key].replay(state.memory)
         else:
-            codes, frame = self._frame(buffers, state.memory.keys, state.memory.values)
-        return codes.cpu().numpy(), frame.cpu().numpy()
+            made = self._frame(buffers, state.memory.keys, state.memory.values)
+        codes, motion, frame = (part.cpu().numpy() for part in made)
+        return codes, motion, frame
 
     @torch.inference_mode()
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
         buffers = self._filled(state, slot, actions, 1)
+        buffers.fill(motion=motion, forced=True)
         given = torch.from_numpy(np.ascontiguousarray(codes, np.int64)).to(self.device)
         keys, values = state.memory.keys, state.memory.values
-        embedding = self._embed(buffers.before, buffers.frame)
-        _, _, new_keys, new_values = self._pass(buffers, embedding, given, torch.ones_like(buffers.known), keys, values, 0)
+        *embedded, _ = self._embed(buffers.before, buffers.frame, buffers.actions, buffers.motion, buffers.forced)
+        _, _, new_keys, new_values = self._pass(buffers, embedded, given, torch.ones_like(buffers.known), keys, values, 0)
         _store(keys, values, new_keys, new_values, buffers.place)
 
     def _filled(self, state: State, slot: Slot, actions: np.ndarray, passes: int) -> _Buffers:
@@ -152,25 +159,26 @@ class TorchEngine(Engine):
         buffers.fill(before=state.before, frame=state.frame, actions=actions, place=slot.place, mask=slot.mask, rope=slot.rope)
         return buffers
 
-    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The whole step over static buffers: nothing in it looks at a value."""
-        embedding = self._embed(b.before, b.frame)
+        *embedded, motion = self._embed(b.before, b.frame, b.actions, b.motion, b.forced)
         self._lap("embed")
         codes, known = b.codes, b.known
         for done in range(b.noise.shape[1]):
-            codes, known, new_keys, new_values = self._pass(b, embedding, codes, known, keys, values, done)
+            codes, known, new_keys, new_values = self._pass(b, embedded, codes, known, keys, values, done)
         _store(keys, values, new_keys, new_values, b.place)
         self._lap("sampling")
-        frame = self._paint(b.frame, codes)
+        frame = self._paint(b.frame, codes, motion)
         self._lap("decode")
-        return codes, frame
+        return codes, motion, frame
 
     def _pass(
-        self, b: _Buffers, embedding: Tensor, codes: Tensor, known: Tensor, keys: Tensor, values: Tensor, done: int
+        self, b: _Buffers, embedded: list[Tensor], codes: Tensor, known: Tensor, keys: Tensor, values: Tensor, done: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         past = keys.unbind(), values.unbind()
         chance = b.noise[:, done], b.temperature, b.order[done], b.keep[done]
-        return self._step(embedding, codes, known, b.actions, *past, b.mask, b.rope, *chance)
+        embedding, modulation = embedded
+        return self._step(embedding, codes, known, modulation, *past, b.mask, b.rope, *chance)
 
 
 def _store(keys: Tensor, values: Tensor, new_keys: Tensor, new_values: Tensor, place: Tensor) -> None:
@@ -195,7 +203,7 @@ class _Captured:
         with torch.cuda.graph(self._graph):
             self._made = engine._frame(buffers, self._keys, self._values)
 
-    def replay(self, memory: Memory) -> tuple[Tensor, Tensor]:
+    def replay(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Make the frame that the buffers describe."""
         if memory.keys is not self._keys:
             resident = self._resident

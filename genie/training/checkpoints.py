@@ -41,6 +41,24 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, numbers
 
 
+def adopt(model: nn.Module, tensors: dict[str, Tensor]) -> list[str]:
+    """Begin with another model's weights wherever they fit; returns the names of those that stay new.
+
+    A convolution that sees more channels than the other one did ignores the new ones at first.
+    """
+    fresh = []
+    with torch.no_grad():
+        for name, own in model.state_dict().items():
+            theirs = tensors.get(name)
+            if theirs is not None and theirs.shape == own.shape:
+                own.copy_(theirs)
+            elif theirs is not None and own.ndim == 4 and theirs.shape[1] < own.shape[1] and theirs[:, 0].shape == own[:, 0].shape:
+                own.zero_()[:, : theirs.shape[1]] = theirs
+            else:
+                fresh.append(name)
+    return fresh
+
+
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's per-parameter state, under the parameters' names."""
     return {

@@ -23,11 +23,12 @@ from genie.latent_actions import LatentActionModel
 from genie.pictures import grid
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
-from genie.runtime.torch_engine import TorchEngine
+from genie.runtime.torch_engine import TorchCodec, TorchEngine
 from genie.training.loop import Validation
 from genie.training.tokens import TokenReader
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
+from tokenizer.motion import move
 
 FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, frames in [-1, 1]
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
@@ -52,10 +53,10 @@ class DynamicsData:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), codes [B, S, N, G] or None, ids [B, S]."""
+    """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), tokens [B, S, N, G] or None, ids [B, S]."""
 
     frames: np.ndarray
-    codes: np.ndarray | None  # None: real frames, encoded on the fly
+    tokens: np.ndarray | None  # None: real frames, encoded on the fly
     actions: np.ndarray
 
 
@@ -79,6 +80,7 @@ class DynamicsObjective:
         torch.manual_seed(data.seed)
         self.model = Dynamics(config, tokenizer.config)
         self._tokenizer, self._latent_actions = tokenizer.eval(), latent_actions.eval()
+        self._codec = TorchCodec(tokenizer)
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
         self._tokens = TokenReader(tokens)
@@ -99,7 +101,7 @@ class DynamicsObjective:
             real = self._real.read(starts, self._data.slots + 2).frames
             offsets = moments - np.maximum(first, 0)[:, None]
             return Sequences(real[np.arange(len(walks))[:, None], offsets], None, actions)
-        return Sequences(self._tokens.frames[walks[:, None], moments], self._tokens.codes[walks[:, None], slots], actions)
+        return Sequences(self._tokens.frames[walks[:, None], moments], self._tokens.tokens[walks[:, None], slots], actions)
 
     def _mix(self, rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray) -> np.ndarray:
         """Action ids: latent codes in half of the rows, recorded actions in the others where they are known."""
@@ -111,20 +113,33 @@ class DynamicsObjective:
         context = frames
         if torch.rand((), generator=generator) < DAMAGED_SHARE:
             context = damaged(frames, generator)
-        if batch.codes is None or context is not frames:
-            with torch.no_grad():
-                flat = self._tokenizer.encode(context[:, 1:-1].flatten(0, 1), frames[:, 2:].flatten(0, 1))
-            codes = flat.unflatten(0, (len(frames), -1))
+        if batch.tokens is None or context is not frames:
+            codes, motion = self._describe(context[:, 1:-1], frames[:, 2:])
         else:
-            codes = torch.from_numpy(batch.codes.astype(np.int64))
+            shape = batch.tokens.shape[:2]
+            flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))
+            codes, motion = (torch.from_numpy(part).unflatten(0, shape) for part in flat)
         actions = torch.from_numpy(batch.actions)
         known = random_known(codes.shape, generator)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
         noisy = context[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
-        logits = self.model(pairs, self._corrupt(codes, generator), known, actions)
+        logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
         loss = masked_loss(logits, codes, known, contrast(frames[:, 2:], self._tokenizer.config))
-        return loss, {}, codes.shape[0] * codes.shape[1]
+        seen = codes.shape[0] * codes.shape[1]
+        head = self.model.motion
+        if head is None:
+            return loss, {}, seen
+        scrolling = head.loss(head(pairs.flatten(0, 1), actions.flatten()), motion.flatten(0, 1))
+        return loss + scrolling, {"loss_codes": loss.item(), "loss_motion": scrolling.item()}, seen
+
+    @torch.no_grad()
+    def _describe(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """What frames add to those before, float [B, T, 3, H, W] twice: codes [B, T, N, G] and motion [B, T, 2]."""
+        old, new = before.flatten(0, 1), after.flatten(0, 1)
+        motion = self._tokenizer.measure(old, new)
+        codes = self._tokenizer.encode(move(old, motion), new)
+        return codes.unflatten(0, before.shape[:2]), motion.unflatten(0, before.shape[:2])
 
     def _corrupt(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Replace a share of the codes at random, in most of the sequences."""

@@ -7,6 +7,7 @@ was started with, so that resuming needs no flags and cannot change them by acci
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.sampling import Sampling
-from genie.training.checkpoints import save_tensors
+from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
 from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
@@ -42,6 +43,7 @@ from tokenizer.model import VideoTokenizer
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
+BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
 
 
 class StageSettings(BaseModel):
@@ -73,15 +75,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokenizer: TokenizerConfig = TokenizerConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8)
     latent_actions: LatentActionConfig = LatentActionConfig()
-    dynamics: dict[str, int] = {}  # fields of DynamicsConfig other than `actions`, which the data decides
+    dynamics: dict[str, int] = {"context": 16}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
     skip: int = Field(default=2, ge=1)
     seed: int = 0
     bf16: bool = True
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
+    fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
@@ -89,7 +92,7 @@ class Settings(BaseModel):
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
-    token_frames: int = Field(default=200_000, ge=1)  # encoded for the dynamics
+    token_frames: int = Field(default=150_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
     warmup_steps: int = Field(default=50, ge=1)
     validate_seconds: float = 150.0
@@ -115,13 +118,20 @@ class Settings(BaseModel):
         }
         return self.model_copy(update={"stages": {**self.stages, **changed}})
 
-    def based_on(self, bundle: Bundle) -> Settings:
-        """The same settings around the tokenizer and latent action model of a world."""
+    def based_on(self, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Settings:
+        """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further."""
         manifest = bundle.manifest
+        shape = manifest.tokenizer
+        if "tokenizer" in fine_tune:
+            shape = shape.model_copy(update={"reach_rows": self.tokenizer.reach_rows, "reach_columns": self.tokenizer.reach_columns})
+        sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
+        kept = {name: getattr(manifest.dynamics, name) for name in sizes}
         return self.model_copy(
             update={
                 "base": manifest.name,
-                "tokenizer": manifest.tokenizer,
+                "fine_tune": tuple(fine_tune),
+                "dynamics": self.dynamics | kept,
+                "tokenizer": shape,
                 "latent_actions": manifest.latent_actions,
                 "skip": manifest.frame_skip,
             }
@@ -135,7 +145,7 @@ class Settings(BaseModel):
 
 def presets() -> dict[str, Settings]:
     """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
-    small = TokenizerConfig(codes=4, width=16, blocks=1)
+    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),
@@ -197,17 +207,17 @@ def read_settings(run: Path) -> Settings:
         raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
 
 
-def take_over(run: Path, bundle: Bundle) -> None:
-    """Put a world's tokenizer and latent action model into a new run as finished stages; the dynamics is left to train."""
-    tokenizer, latent_actions, _ = load_models(bundle)
+def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> None:
+    """Put a world's tokenizer and latent action model into a new run as finished stages; what is to be trained further, as a beginning."""
+    models = dict(zip(STAGES, load_models(bundle), strict=True))
     noted = bundle.manifest.training.get("stages", {})
-    for name, model in {"tokenizer": tokenizer, "latent_actions": latent_actions}.items():
-        path = run / name / MODEL_FILE
-        if not path.exists():
+    for name in STAGES:
+        path = run / name / (BEGINNING_FILE if name in fine_tune else MODEL_FILE)
+        if not path.exists() and (name in fine_tune or name != "dynamics"):
             path.parent.mkdir(exist_ok=True)
             note = noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
-            save_tensors(path, model.state_dict(), numbers)
+            save_tensors(path, models[name].state_dict(), numbers)
 
 
 class Pipeline:
@@ -230,13 +240,18 @@ class Pipeline:
         """Train one stage, or all three and export the world; returns the bundle's path if it was made."""
         for name in (stage,) if stage else STAGES:
             plan = self._plan(name)
-            if self.settings.base and name != "dynamics":
+            if self.settings.base and name != "dynamics" and name not in self.settings.fine_tune:
                 self.console.print(f"{name}: {self.settings.base}'s")
                 continue
             if is_finished(self.run, name, plan):
                 self.console.print(f"{name}: already trained")
                 continue
-            train(self._objective(name), plan, self.run, self.console)
+            objective = self._objective(name)
+            if name in self.settings.fine_tune:
+                tensors, _ = load_tensors(self.run / name / BEGINNING_FILE)
+                fresh = sorted({key.partition(".")[0] for key in adopt(objective.model, tensors)})
+                self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(fresh) or 'none'}")
+            train(objective, plan, self.run, self.console)
         if stage in (None, "dynamics"):
             return self.export()
         return None

@@ -20,6 +20,7 @@ from genie.runtime.torch_engine import TorchCodec
 from genie.training.loop import Validation
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float
+from tokenizer.motion import move
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
@@ -67,6 +68,7 @@ class TokenizerObjective:
         loss = torch.zeros(())
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
+            previous = move(previous, self.model.measure(previous.detach(), frames[:, t]))
             painted, codes = self.model(previous.contiguous(memory_format=torch.channels_last), frames[:, t])
             error = painted.float() - frames[:, t]
             squared.append(error.square().mean())
@@ -86,7 +88,9 @@ class TokenizerObjective:
 
     def validate(self) -> Validation:
         truth = self._held_out.spread(self._data.validation_clips).frames
-        made, codes = TorchCodec(self.model).unrolled(truth)
+        codec = TorchCodec(self.model)
+        made, tokens = codec.unrolled(truth)
+        codes = tokens[:, :, : codec.code_shape[0]]
         truth_after, made_after = truth[:, 1:], made[:, 1:]
         error = squared_error(made_after, truth_after)
         still = truth[:, :-1]

@@ -1,7 +1,7 @@
 """Between the stages: what the trained tokenizer and latent action model make of the dataset, ready for the dynamics.
 
 The tokenizer runs unrolled on its own output along walks of `length` frames, so that its codes contain the corrections that
-keep a rollout clean. One zarr group of the training split: frames uint8 `[W, L, H, W, 3]`, codes uint16 `[W, L-1, N, G]`, latent
+keep a rollout clean. One zarr group of the training split: frames uint8 `[W, L, H, W, 3]`, tokens uint16 `[W, L-1, N, G]`, latent
 and recorded actions uint8 `[W, L-1]`, starts int64 `[W]`.
 """
 
@@ -63,17 +63,17 @@ def encode_dataset(
     done = int(group.attrs.get("done", 0))  # type: ignore[arg-type]
     sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
     starts = np.random.default_rng([plan.seed, 11]).permutation(sampler.spread_starts(walks))
-    arrays = _arrays(group, walks, plan.length, tokenizer, create=done == 0)
     codec = TorchCodec(tokenizer, latent_actions)
+    arrays = _arrays(group, walks, plan.length, tokenizer.config.resolution, codec.token_shape, create=done == 0)
     bf16 = plan.bf16 and gains_by_bf16(torch.device("cpu"))
     while done < walks:
         block = starts[done : done + BLOCK]
         clips = sampler.read(block)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            made, codes = codec.unrolled(clips.frames)
+            made, tokens = codec.unrolled(clips.frames)
         part = slice(done, done + len(block))
         arrays["frames"][part] = made
-        arrays["codes"][part] = codes.astype(np.uint16)
+        arrays["tokens"][part] = tokens.astype(np.uint16)
         arrays["latent"][part] = codec.infer_actions(clips.frames).astype(np.uint8)
         arrays["recorded"][part] = clips.actions.astype(np.uint8)
         arrays["starts"][part] = block
@@ -93,11 +93,12 @@ def fingerprint(*models: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _arrays(group: zarr.Group, walks: int, length: int, tokenizer: VideoTokenizer, create: bool) -> dict[str, zarr.Array]:
-    config = tokenizer.config
+def _arrays(
+    group: zarr.Group, walks: int, length: int, resolution: tuple[int, int], token_shape: tuple[int, int], create: bool
+) -> dict[str, zarr.Array]:
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
-        "frames": ((walks, length, *config.resolution, 3), "uint8"),
-        "codes": ((walks, length - 1, config.positions, config.codes), "uint16"),
+        "frames": ((walks, length, *resolution, 3), "uint8"),
+        "tokens": ((walks, length - 1, *token_shape), "uint16"),
         "latent": ((walks, length - 1), "uint8"),
         "recorded": ((walks, length - 1), "uint8"),
         "starts": ((walks,), "int64"),
@@ -118,8 +119,8 @@ class TokenReader:
 
     def __init__(self, path: Path) -> None:
         group = zarr.open_group(path, mode="r")
-        small = {key: np.asarray(group[key][:]) for key in ("codes", "latent", "recorded", "starts")}  # type: ignore[index]
-        self.codes, self.latent = small["codes"], small["latent"]
+        small = {key: np.asarray(group[key][:]) for key in ("tokens", "latent", "recorded", "starts")}  # type: ignore[index]
+        self.tokens, self.latent = small["tokens"], small["latent"]
         self.recorded, self.starts = small["recorded"], small["starts"]
         # Decompressed once: the dynamics reads every walk many times, and random reads from disk would hold it up.
         self.frames = np.asarray(group["frames"][:])  # type: ignore[index]
@@ -127,7 +128,7 @@ class TokenReader:
     @property
     def walks(self) -> int:
         """Number of walks."""
-        return len(self.codes)
+        return len(self.tokens)
 
     @property
     def length(self) -> int:

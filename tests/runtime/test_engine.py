@@ -15,7 +15,7 @@ from genie.runtime.torch_engine import TorchEngine
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
 
-TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5), width=16)
+TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5), width=16, reach_rows=6, reach_columns=3)
 CONFIG = DynamicsConfig(actions=5, width=32, layers=2, heads=4, context=4, frame_width=16)
 
 
@@ -45,17 +45,19 @@ def test_steps_over_the_ring_equal_the_whole_sequence_also_when_it_wraps() -> No
     before = torch.cat([floats[:, :1], floats[:, :-2]], dim=1)
     pairs = torch.cat([before, floats[:, :-1]], dim=2)
     given, known = torch.from_numpy(codes), torch.ones(codes.shape, dtype=torch.bool)
-    whole = dynamics(pairs, given, known, torch.from_numpy(actions))
+    motion = torch.from_numpy(np.random.default_rng(3).integers(-3, 4, (*actions.shape, 2)))
+    whole = dynamics(pairs, given, known, torch.from_numpy(actions), motion)
     state = engine.start(frames[:, 0])
     for t in range(codes.shape[1]):
         slot, memory = engine._slot(state.memory), state.memory
+        before_and_now = torch.from_numpy(state.before), torch.from_numpy(state.frame)
+        embedding, modulation, _ = engine._embed(*before_and_now, torch.from_numpy(actions[:, t]), motion[:, t], torch.tensor(True))
         logits, _, _ = engine._step.logits(
-            engine._embed(torch.from_numpy(state.before), torch.from_numpy(state.frame)), given[:, t], known[:, t],
-            torch.from_numpy(actions[:, t]), memory.keys.unbind(), memory.values.unbind(), torch.from_numpy(slot.mask),
-            torch.from_numpy(slot.rope),
+            embedding, given[:, t], known[:, t], modulation, memory.keys.unbind(), memory.values.unbind(),
+            torch.from_numpy(slot.mask), torch.from_numpy(slot.rope),
         )  # fmt: skip
         torch.testing.assert_close(logits, whole[:, t], atol=2e-5, rtol=1e-4)
-        engine.commit(state, actions[:, t], codes[:, t], frames[:, t + 1])
+        engine.commit(state, actions[:, t], engine.codec.pack(codes[:, t], motion[:, t].numpy()), frames[:, t + 1])
 
 
 def test_the_ring_hides_what_is_not_written_yet_and_what_was_pushed_out() -> None:
@@ -116,3 +118,22 @@ def test_a_captured_step_equals_an_eager_one() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(rest, again, strict=True))
         made.append(first)
     assert (made[0] == made[1]).mean() > 0.9
+
+
+def test_where_the_picture_scrolls_is_part_of_the_tokens() -> None:
+    engine = TorchEngine(*models())
+    codes, motion = np.random.default_rng(4).integers(0, 125, (3, 16, 4)), np.array([[-6, 3], [0, 0], [5, -2]])
+    tokens = engine.codec.pack(codes, motion)
+    assert tokens.shape == (3, *engine.codec.token_shape) == (3, 17, 4)
+    assert tokens.min() >= 0
+    for given, found in zip((codes, motion), engine.codec.unpack(tokens), strict=True):
+        assert np.array_equal(given, found)
+
+
+def test_a_step_says_how_it_scrolled_and_painting_its_tokens_gives_its_frame() -> None:
+    engine = TorchEngine(*models())
+    frames, _, actions = clip()
+    state = engine.start(frames[:, 0])
+    noise = np.random.default_rng(2).random((2, 2, *engine.noise_shape), dtype=np.float32)
+    tokens = engine.step(state, actions[:, 0], noise, Sampling())
+    assert np.array_equal(engine.codec.paint(frames[:, 0], tokens), state.frame)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -18,6 +16,7 @@ from genie.sessions.export import Kind, Take, export, takes
 from genie.sessions.frames import Frames
 from genie.sessions.reading import read_session
 from genie.sessions.recording import Recording
+from genie.training.pipeline import Pipeline, open_run, presets
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +123,10 @@ def test_a_dataset_has_every_frame_as_often_as_the_game_steps(recording: Recordi
 
 def test_a_dataset_export_trains(recording: Recording, frames: Frames, tmp_path: Path) -> None:
     export(recording, frames, "dataset", tmp_path / "data", takes(recording, tree=True))
-    command = [sys.executable, "-m", "genie.cli.app", "train", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
-    done = subprocess.run([*command, "--preset", "smoke", "--steps", "2"], capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    world = genie.load_world(tmp_path / "run" / "world", device="cpu", backend="onnx")
+    dataset = Dataset(tmp_path / "data")
+    path = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, presets()["smoke"].bounded(None, 2))).train()
+    assert path is not None
+    world = genie.load_world(path, device="cpu", backend="onnx")
     assert world.frame_rate == 15.0
     assert [action.name for action in world.actions if action.kind == "recorded"][2] == "right"
     assert world.start().step("right").shape == (64, 64, 3)

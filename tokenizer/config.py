@@ -51,7 +51,7 @@ class TokenizerConfig(BaseModel):
 
     @property
     def positions(self) -> int:
-        """N: positions of a frame."""
+        """P: positions of a frame."""
         return self.grid[0] * self.grid[1]
 
     @property
@@ -63,6 +63,11 @@ class TokenizerConfig(BaseModel):
     def scrolls(self) -> bool:
         """Whether the frame before is moved first, and each frame says by how much."""
         return any(self.reach)
+
+    @property
+    def token_rows(self) -> int:
+        """N: rows of a frame's tokens, one a position, and one that says how the picture scrolls where it does."""
+        return self.positions + self.scrolls
 
     @property
     def fold(self) -> int:

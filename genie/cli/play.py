@@ -15,6 +15,7 @@ from genie.errors import GenieError
 
 if TYPE_CHECKING:
     from genie.runtime.rollout import Rollout
+    from genie.sessions.session import Session
     from genie.world import World
 
 DEMO_SCRIPT = "right:24,right+jump:16,right:16,noop:8,left:16,jump:8"  # for worlds with CoinRun's named actions
@@ -28,6 +29,8 @@ def play(
     frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Frames of a headless take.")] = 128,
     actions: Annotated[str | None, typer.Option(help="Script of a headless take, e.g. right:32,jump:8.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write a headless take: .mp4, .gif, .png or .npz.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save a headless take as a .session file as well.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="New folder where a headless take is written down while it is played.")] = None,
     scale: Annotated[int | None, typer.Option(min=1, max=32, help="Screen pixels a side of one world pixel.")] = None,
     passes: Annotated[int | None, typer.Option(min=1, max=64, help="Sampling passes a frame; default: the world's.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, max=10.0, help="Sampling temperature.")] = None,
@@ -35,10 +38,12 @@ def play(
     backend: Annotated[str, typer.Option(help="auto (see `genie bench`), onnx, onnx-int8, torch, …")] = "auto",
 ) -> None:
     """Play a world: arrows or WASD and Space act, P pauses, R resets, Esc quits."""
-    if not headless and (actions is not None or out is not None):
-        raise GenieError("--actions and --out belong to a take without a window; add --headless.")
+    if not headless and any(option is not None for option in (actions, out, save, journal)):
+        raise GenieError("--actions, --out, --save and --journal belong to a take without a window; add --headless.")
+    if save is not None and not save.resolve().parent.is_dir():
+        raise GenieError(f"{save}: the folder {save.resolve().parent} does not exist; make it first.")
     if out is not None:
-        from genie.sessions.script import check_video_path
+        from genie.sessions.video import check_video_path
 
         check_video_path(out)
     from genie.world import load_world
@@ -50,7 +55,14 @@ def play(
         return opened.start(prompt, seed, **sampling)
 
     if headless:
-        _headless(opened, start(), actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+        from genie.sessions.session import Session
+
+        session = Session.start(opened, prompt, seed, journal=journal, **sampling)
+        _headless(opened, session, actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+        if save is not None:
+            session.save(save)
+            Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True)
+        session.close()
         return
     from player.window import PlayWindow, display_available
 
@@ -61,8 +73,9 @@ def play(
     _headless(opened, start(), actions, frames, Path(f"{opened.name}-seed{seed}.mp4"))
 
 
-def _headless(world: World, rollout: Rollout, script: str | None, frames: int, out: Path) -> None:
-    from genie.sessions.script import digest, parse_actions, play_script, write_video
+def _headless(world: World, rollout: Rollout | Session, script: str | None, frames: int, out: Path) -> None:
+    from genie.sessions.script import digest, parse_actions, play_script
+    from genie.sessions.video import write_video
 
     console = Console()
     names = {action.name for action in world.actions}

@@ -20,12 +20,8 @@ class Codec(ABC):
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.code_shape = (config.positions, config.codes)
+        self.token_shape = (config.token_rows, config.codes)
         self.reach, self._scrolls = config.reach, config.scrolls
-
-    @property
-    def token_shape(self) -> tuple[int, int]:
-        """Rows N and columns G of a frame's tokens."""
-        return self.code_shape[0] + self._scrolls, self.code_shape[1]
 
     def pack(self, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
         """Codes [B, P, G] and motion [B, 2] -> tokens [B, N, G]."""

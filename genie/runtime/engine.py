@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,10 +58,11 @@ class State:
     before: np.ndarray
     frame: np.ndarray
     memory: Memory
+    settled: np.ndarray | None = None  # bool [B, N, G]: tokens of the newest slot that were known before its last sampling pass
 
     def copy(self) -> State:
         """An independent copy, to the bit."""
-        return State(self.before.copy(), self.frame.copy(), self.memory.copy())
+        return replace(self, before=self.before.copy(), frame=self.frame.copy(), memory=self.memory.copy())
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class Passes:
     temperature: float
     keep: np.ndarray  # int64 [P]
     order: np.ndarray  # float32 [P]
+
+
+class Made(NamedTuple):
+    """A new frame of B rollouts."""
+
+    codes: np.ndarray  # int64 [B, P, G]
+    motion: np.ndarray  # int64 [B, 2]: how the picture scrolled
+    settled: np.ndarray  # bool [B, P, G]: codes known before the last pass
+    frame: np.ndarray  # uint8 [B, H, W, 3]
 
 
 class Laps:
@@ -124,6 +134,18 @@ class Engine(ABC):
         """Slots the dynamics can look back, the frame being made included."""
         return self.config.context
 
+    @property
+    def recall(self) -> int:
+        """Slots after which nothing in the memory comes from an older one: each layer looks back over one ring."""
+        return self.config.layers * self._places
+
+    def blank(self, before: np.ndarray, frame: np.ndarray, slots: int) -> State:
+        """The state after `slots` slots whose memory is lost; it is whole again once `recall` slots have been committed."""
+        state = self.start(frame)
+        state.before = before
+        state.memory.index, state.memory.oldest = slots, max(0, slots - self._places)
+        return state
+
     def start(self, frame: np.ndarray) -> State:
         """The state of B rollouts that show their first frame, uint8 [B, H, W, 3]."""
         return State(frame, frame, self._memory(len(frame)))
@@ -141,16 +163,22 @@ class Engine(ABC):
         with self._lock:
             if self.laps is not None:
                 self.laps.start()
-            codes, motion, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
+            made = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
             self._lap("rest")
         state.memory.close_slot(self._places)
-        state.before, state.frame = state.frame, frame
-        return self.codec.pack(codes, motion)
+        state.before, state.frame, state.settled = state.frame, made.frame, self._with_motion(made.settled)
+        return self.codec.pack(made.codes, made.motion)
 
-    def commit(self, state: State, actions: np.ndarray, tokens: np.ndarray, frame: np.ndarray) -> None:
-        """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3]."""
+    def commit(self, state: State, actions: np.ndarray, tokens: np.ndarray, frame: np.ndarray, settled: np.ndarray | None = None) -> None:
+        """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3].
+
+        With the `settled` bool [B, N, G] of the step that drew the frame, the memory becomes what that step left, to the bit.
+        """
+        codes, motion = self.codec.unpack(tokens)
+        known = np.ones(codes.shape, np.bool_) if settled is None else settled[:, : codes.shape[1]]
         with self._lock:
-            self._force(state, self._slot(state.memory), actions, *self.codec.unpack(tokens))
+            self._force(state, self._slot(state.memory), actions, codes, known, motion)
+        state.settled = self._with_motion(known)
         state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
 
@@ -159,14 +187,17 @@ class Engine(ABC):
         """An empty ring for `batch` rollouts."""
 
     @abstractmethod
-    def _make(
-        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Codes int64 [B, P, G], motion int64 [B, 2] and the frame uint8 [B, H, W, 3]; writes the slot's keys and values at its place."""
+    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
+        """The next frame and what it is made of; writes the keys and values of the last pass at the slot's place."""
 
     @abstractmethod
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
-        """The teacher-forced pass: writes the slot's keys and values at its place."""
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray, motion: np.ndarray) -> None:
+        """One pass with the `known` ones of given codes: writes its keys and values at the slot's place."""
+
+    def _with_motion(self, settled: np.ndarray) -> np.ndarray:
+        """Codes settled, bool [B, P, G] -> tokens settled, bool [B, N, G]: how the picture scrolls is settled before all passes."""
+        rows = self.codec.token_shape[0] - settled.shape[1]
+        return np.pad(settled, ((0, 0), (0, rows), (0, 0)), constant_values=True)
 
     def _lap(self, part: str) -> None:
         if self.laps is not None:

@@ -19,7 +19,7 @@ from genie.configs import GRAPHS, DynamicsConfig
 from genie.errors import GenieError, WorldFormatError
 from genie.machine import cores
 from genie.runtime.codec import Codec
-from genie.runtime.engine import Engine, Memory, Passes, Slot, State
+from genie.runtime.engine import Engine, Made, Memory, Passes, Slot, State
 from tokenizer import TokenizerConfig
 
 _pool_made = False
@@ -285,9 +285,7 @@ class OnnxEngine(Engine):
             return Memory(keys, values)
         return _DeviceMemory(_on_device(keys, self.sessions.device), _on_device(values, self.sessions.device))
 
-    def _make(
-        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
         bound = self._filled(state, slot, actions)
         self._lap("embed")
         bound.temperature.write(passes.temperature)
@@ -304,12 +302,12 @@ class OnnxEngine(Engine):
         self._lap("sampling")
         self.sessions["paint"].run_with_iobinding(bound.paint[1 - turn])
         self._lap("decode")
-        return bound.codes[1 - turn].view().copy(), bound.motion.view().copy(), bound.painted.view().copy()
+        return Made(*(buffer.view().copy() for buffer in (bound.codes[1 - turn], bound.motion, bound.known[turn], bound.painted)))
 
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray, motion: np.ndarray) -> None:
         bound = self._filled(state, slot, actions, motion)
         bound.codes[0].write(codes)
-        bound.known[0].write(True)
+        bound.known[0].write(known)
         bound.temperature.write(1.0)
         bound.session.run_with_iobinding(bound.step[0])
         bound.store(state.memory, slot.place)

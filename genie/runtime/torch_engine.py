@@ -12,7 +12,7 @@ from torch import Tensor
 from genie.dynamics import Dynamics
 from genie.latent_actions import LatentActionModel
 from genie.runtime.codec import Codec
-from genie.runtime.engine import Engine, Memory, Passes, Slot, State
+from genie.runtime.engine import Engine, Made, Memory, Passes, Slot, State
 from genie.runtime.graphs import ActGraph, EmbedGraph, EncodeGraph, PaintGraph, StepGraph
 from tokenizer.model import VideoTokenizer
 
@@ -126,9 +126,7 @@ class TorchEngine(Engine):
         return Memory(keys, torch.zeros((*shape, c.context - 1, c.head_width), device=self.device))
 
     @torch.inference_mode()
-    def _make(
-        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
         buffers = self._filled(state, slot, actions, len(passes.keep))
         buffers.fill(forced=False, noise=noise, temperature=passes.temperature, keep=passes.keep, order=passes.order)
         if self.device.type == "cuda":
@@ -138,17 +136,17 @@ class TorchEngine(Engine):
             made = self._captured[key].replay(state.memory)
         else:
             made = self._frame(buffers, state.memory.keys, state.memory.values)
-        codes, motion, frame = (part.cpu().numpy() for part in made)
-        return codes, motion, frame
+        return Made(*(part.cpu().numpy() for part in made))
 
     @torch.inference_mode()
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray, motion: np.ndarray) -> None:
         buffers = self._filled(state, slot, actions, 1)
         buffers.fill(motion=motion, forced=True)
         given = torch.from_numpy(np.ascontiguousarray(codes, np.int64)).to(self.device)
+        fixed = torch.from_numpy(np.ascontiguousarray(known, np.bool_)).to(self.device)
         keys, values = state.memory.keys, state.memory.values
         *embedded, _ = self._embed(buffers.before, buffers.frame, buffers.actions, buffers.motion, buffers.forced)
-        _, _, new_keys, new_values = self._pass(buffers, embedded, given, torch.ones_like(buffers.known), keys, values, 0)
+        _, _, new_keys, new_values = self._pass(buffers, embedded, given, fixed, keys, values, 0)
         _store(keys, values, new_keys, new_values, buffers.place)
 
     def _filled(self, state: State, slot: Slot, actions: np.ndarray, passes: int) -> _Buffers:
@@ -159,18 +157,19 @@ class TorchEngine(Engine):
         buffers.fill(before=state.before, frame=state.frame, actions=actions, place=slot.place, mask=slot.mask, rope=slot.rope)
         return buffers
 
-    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """The whole step over static buffers: nothing in it looks at a value."""
         *embedded, motion = self._embed(b.before, b.frame, b.actions, b.motion, b.forced)
         self._lap("embed")
         codes, known = b.codes, b.known
         for done in range(b.noise.shape[1]):
+            settled = known
             codes, known, new_keys, new_values = self._pass(b, embedded, codes, known, keys, values, done)
         _store(keys, values, new_keys, new_values, b.place)
         self._lap("sampling")
         frame = self._paint(b.frame, codes, motion)
         self._lap("decode")
-        return codes, motion, frame
+        return codes, motion, settled, frame
 
     def _pass(
         self, b: _Buffers, embedded: list[Tensor], codes: Tensor, known: Tensor, keys: Tensor, values: Tensor, done: int
@@ -203,7 +202,7 @@ class _Captured:
         with torch.cuda.graph(self._graph):
             self._made = engine._frame(buffers, self._keys, self._values)
 
-    def replay(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+    def replay(self, memory: Memory) -> tuple[Tensor, ...]:
         """Make the frame that the buffers describe."""
         if memory.keys is not self._keys:
             resident = self._resident

@@ -1,0 +1,324 @@
+"""Session: a recording that is being played: a tree of branches, a cursor in it, and the world's model standing there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genie.errors import GenieError, SessionError
+from genie.metrics import CHANGED_LEVELS
+from genie.runtime.actions import Action
+from genie.runtime.sampling import Sampling
+from genie.sessions import recording as records
+from genie.sessions.archive import save
+from genie.sessions.format import KEY_FRAME_EVERY, NO_TIME, Branch, Header, Kind, pixel_hash, png
+from genie.sessions.frames import Frames
+from genie.sessions.journal import Journal, is_journal
+from genie.sessions.reading import check_same_weights, read_session
+from genie.sessions.recording import Recording
+from genie.sessions.simulation import Simulation
+from genie.world import World
+
+PERSISTENCE_FRAMES = 30
+
+
+class Session:
+    """A play: branches, a cursor, and the world's model standing at the cursor. Made by `start` or `open`; for one thread."""
+
+    def __init__(self, recording: Recording, world: World, journal: Journal | None = None) -> None:
+        self.world, self.recording, self.journal = world, recording, journal
+        self._frames = Frames(recording, world.engine.codec.paint)
+        self._model = Simulation(recording, world, self._frames)
+
+    @classmethod
+    def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
+        """Begin to play; `prompt`, `seed` and `sampling` as of `World.start`.
+
+        Args:
+            journal: a folder that does not exist yet, where everything is written down at once.
+
+        Raises:
+            GenieError: the prompt or a sampling value is wrong.
+            SessionError: the journal's folder is taken.
+        """
+        frames = world.prompt_frames(prompt)
+        chosen = world.sampling.override(sampling)
+        recording = Recording(Header.new(world, seed, chosen, len(frames)), frames)
+        recording.add_branch(Branch(id=0, sampling=chosen))
+        return cls(recording, world, Journal.begin(journal, recording) if journal is not None else None)
+
+    @classmethod
+    def open(cls, path: str | Path, world: World, *, journal: Path | None = None) -> Session:
+        """Go on with a session where its cursor is.
+
+        Args:
+            path: a .session file, or a journal's folder (which is then written on, unless `journal` names a new one).
+            journal: a folder that does not exist yet.
+
+        Raises:
+            SessionError: the session is damaged, or was made with other weights.
+        """
+        path, log = Path(path), None
+        if is_journal(path) and journal is None:
+            recording, log = Journal.resume(path)
+        else:
+            recording = read_session(path)
+        check_same_weights(recording, world, path)
+        if journal is not None:
+            log = Journal.begin(journal, recording)
+        session = cls(recording, world, log)
+        session.seek(session.index)
+        return session
+
+    @property
+    def seed(self) -> int:
+        """Seed of the noise."""
+        return self.recording.header.seed
+
+    @property
+    def branch(self) -> int:
+        """Id of the branch the cursor is on."""
+        return self.recording.cursor[0]
+
+    @property
+    def index(self) -> int:
+        """Number of the frame at the cursor; 0 is the prompt's last frame."""
+        return self.recording.cursor[1]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The frame at the cursor, uint8 [H, W, 3]."""
+        return self.frame_at(self.index)
+
+    @property
+    def salt(self) -> int:
+        """Salt of the noise at the cursor."""
+        return self._here().salt
+
+    @property
+    def sampling(self) -> Sampling:
+        """How codes are drawn at the cursor."""
+        return self._here().sampling
+
+    @property
+    def tree(self) -> tuple[Branch, ...]:
+        """All branches by id."""
+        return self.recording.tree
+
+    def path(self, branch: int | None = None) -> records.Path:
+        """The steps from the root to the end of a branch (default: the cursor's)."""
+        return self.recording.path(self.branch if branch is None else branch)
+
+    def frame_at(self, index: int, branch: int | None = None) -> np.ndarray:
+        """Frame `index` on the path to a branch (default: the cursor's), uint8 [H, W, 3]; the cursor and the model stay."""
+        number = self.branch if branch is None else branch
+        if not 0 <= index <= self.recording.branch(number).end:
+            raise SessionError(f"the path to branch {number} has the frames 0 … {self.recording.branch(number).end}, not {index}.")
+        return self._frames.at(number, index)
+
+    def step(self, action: Action | str | int, keys: Sequence[str] = (), latency_ms: float | None = None) -> np.ndarray:
+        """Act at the cursor -> the next frame, uint8 [H, W, 3].
+
+        Where the branch already goes on, a new branch begins: nothing is thrown away.
+
+        Args:
+            keys: the raw keys that were held, for the record.
+            latency_ms: from the oldest key event to now, for the record.
+
+        Raises:
+            ActionError: the world has no such action.
+        """
+        found = self.world.action_table.find(action)
+        controls = self.recording.controls_number(keys)
+        number = self._branch_to_write()
+        began = time.perf_counter()
+        frame = self._model.step(number, found)
+        seconds = time.perf_counter() - began
+        row = np.zeros((), self.recording.row)
+        row["action"], row["controls"] = found.id, controls
+        row["tokens"], row["settled"] = self._model.rollout.tokens, np.packbits(self._model.rollout.settled)
+        row["pixels"], row["step"], row["latency"] = pixel_hash(frame), _tenths(seconds * 1000), _tenths(latency_ms)
+        self.recording.append(number, row)
+        self._frames.put(self.recording.cursor, frame)
+        if self.index % KEY_FRAME_EVERY == 0:
+            self.recording.add_key_frame(self.recording.cursor, png(frame))
+        return frame
+
+    def seek(self, index: int, branch: int | None = None) -> None:
+        """Go to frame `index` on the path to a branch (default: the cursor's): the model's state there is restored to the bit."""
+        number = self.branch if branch is None else branch
+        target = self.recording.branch(number)
+        if target.kind == "bookmark" and target.parent is not None:
+            number = target.parent
+        if not 0 <= index <= target.end:
+            raise SessionError(f"the path to branch {number} has the frames 0 … {target.end}, not {index}.")
+        self._model.go((self.recording.owner(number, index), index))
+        if (number, index) != self.recording.cursor:
+            self.recording.set_cursor((number, index))
+
+    def undo_to_branch_point(self) -> None:
+        """Go back to where the cursor's branch left its parent; on the root, to frame 0."""
+        branch = self._here()
+        self.seek(branch.start, branch.parent)
+
+    def reroll(self, count: int = 1) -> list[int]:
+        """New branches from the cursor, each under a salt of its own; the cursor stays. They get frames by going there and stepping."""
+        if not 1 <= count <= 1000:
+            raise GenieError(f"re-roll {count} times? Choose 1 to 1000.")
+        return [self._begin("re-roll", salt=self._fresh_salt()) for _ in range(count)]
+
+    def reroll_take(self, count: int = 1, actions: Sequence[Action | str | int] | None = None) -> Iterator[tuple[int, int]]:
+        """Re-roll the rest of a take: its actions from the cursor on are played again under new salts, `count` times.
+
+        Args:
+            actions: what to play; default: what the cursor's branch does after the cursor.
+
+        Yields:
+            (branch, frames it has) after each frame, so that the caller can show it, do other things, or stop. The cursor is back
+            where it was afterwards.
+        """
+        origin = self.recording.cursor
+        rest = self.recording.path(self.branch).actions[self.index :] if actions is None else actions
+        todo = [self.world.action_table.find(action) for action in rest]
+        try:
+            for number in self.reroll(count):
+                self.seek(origin[1], number)
+                for done, action in enumerate(todo, start=1):
+                    self.step(action)
+                    yield number, done
+        finally:
+            self.seek(origin[1], origin[0])
+
+    def resample(self, **sampling: Any) -> int:
+        """Draw codes otherwise from the cursor on (passes, temperature, …): begins a branch, goes there and returns its id."""
+        number = self._begin("sampling", sampling=self.sampling.override(sampling))
+        self.recording.set_cursor((number, self.index))
+        return number
+
+    def edit(self, frame: np.ndarray, stick: int = 5) -> int:
+        """Put an edited frame uint8 [H, W, 3] in place of the one at the cursor: begins a branch, goes there and returns its id.
+
+        Args:
+            stick: how many context frames take the edit.
+        """
+        self._model.go((self._owner(), self.index))
+        self._model.edit(len(self.recording), frame, stick)  # refuses a wrong frame before anything is noted
+        number = self._begin("edit", edit=frame.copy(), stick=stick)
+        self.recording.set_cursor((number, self.index))
+        return number
+
+    def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
+        """Share of the edited pixels that are still as painted (within 5 of 255 levels) `frames` frames after the edit.
+
+        Looks at the newest edit on the path to a branch (default: the cursor's), in place: where the view has moved on, so has the
+        edit. None where there is no edit or the path does not go so far.
+        """
+        number = self.branch if branch is None else branch
+        edits = [part[0] for part in self.recording.line(number) if part[0] in self.recording.edits]
+        end = self.recording.branch(number).end
+        if not edits or self.recording.branch(edits[-1]).start + frames > end:
+            return None
+        edit = self.recording.branch(edits[-1])
+        return self._still_there(edit, self._frames.at(number, edit.start + frames))
+
+    def try_edit(self, frames: int = PERSISTENCE_FRAMES) -> float:
+        """What `edit_persistence` would be for the edit at the cursor if nobody acted for `frames` frames; nothing is recorded.
+
+        Raises:
+            GenieError: the cursor is not at an edit.
+        """
+        edit = self.recording.branch(self._owner())
+        if edit.kind != "edit" or edit.start != self.index:
+            raise GenieError("go to an edited frame first: its persistence is tried from there.")
+        self._model.go((edit.id, edit.start))
+        rollout = self._model.rollout
+        here = rollout.snapshot()
+        self._model.take_on(edit.id)
+        for _ in range(frames):
+            later = rollout.step(self.world.action_table.idle)
+        rollout.restore(here)
+        return self._still_there(edit, later)
+
+    def bookmark(self, label: str = "") -> int:
+        """Mark the cursor's place; returns the id to `seek` to."""
+        return self._begin("bookmark", label=label)
+
+    def label(self, branch: int, text: str) -> None:
+        """Name a branch."""
+        self.recording.change(branch, label=text[:200])
+
+    def prune(self, branch: int, pruned: bool = True) -> None:
+        """Put a branch and all that grows from it out of sight (or back): it stays in the file.
+
+        Raises:
+            SessionError: the root, or a branch that the cursor is on.
+        """
+        found = {branch}
+        for other in self.tree:
+            if other.parent in found:
+                found.add(other.id)
+        if branch == 0:
+            raise SessionError("the first branch cannot be pruned; prune what grows from it.")
+        if pruned and any(part[0] in found for part in self.recording.line(self.branch, self.index)):
+            raise SessionError(f"the cursor is on branch {branch}; leave it first (undo goes to the branch point).")
+        for number in sorted(found):
+            self.recording.change(number, pruned=pruned)
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole session as one .session file, whole or not at all."""
+        save(self.recording, Path(path))
+
+    def close(self, remove_journal: bool = False) -> None:
+        """End the session; what was played stays in its journal, unless that is to be removed because the session was saved."""
+        if self.journal is not None:
+            if remove_journal:
+                self.journal.remove()
+            else:
+                self.journal.close()
+            self.journal = self.recording.log = None
+        self._frames.close()
+
+    def _owner(self) -> int:
+        return self.recording.owner(*self.recording.cursor)
+
+    def _here(self) -> Branch:
+        """The branch whose salt and sampling hold at the cursor, and which a new branch leaves."""
+        number, index = self.recording.cursor
+        branch = self.recording.branch(number)
+        return branch if index >= branch.start else self.recording.branch(self._owner())
+
+    def _branch_to_write(self) -> int:
+        """The branch that the next step belongs to, with the model at its end."""
+        number, index = self.recording.cursor
+        self._model.go((self._owner(), index))
+        return number if index == self.recording.branch(number).end else self._begin("branch")
+
+    def _begin(self, kind: Kind, edit: np.ndarray | None = None, **fields: Any) -> int:
+        """A branch that leaves the cursor's path at the cursor; it starts from a stored picture."""
+        owner, parent = self._owner(), self._here()
+        if self.index > self.recording.branch(owner).start and (owner, self.index) not in self.recording.key_frames:
+            self.recording.add_key_frame((owner, self.index), png(self.frame))
+        inherited = {"salt": parent.salt, "sampling": parent.sampling}
+        branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
+        return self.recording.add_branch(branch, edit).id
+
+    def _fresh_salt(self) -> int:
+        return 1 + max(branch.salt for branch in self.tree)
+
+    def _still_there(self, edit: Branch, later: np.ndarray) -> float:
+        """Share of an edit's pixels that are the same in a later frame."""
+        painted = self.recording.edits[edit.id].astype(np.int16)
+        assert edit.parent is not None
+        before = self._frames.at(edit.parent, edit.start)
+        touched = (painted != before).any(axis=-1)
+        same = (np.abs(painted - later) <= CHANGED_LEVELS).all(axis=-1)
+        return float(same[touched].mean()) if touched.any() else 1.0
+
+
+def _tenths(milliseconds: float | None) -> int:
+    """Milliseconds -> units of 0.1 ms, as they are kept."""
+    return NO_TIME if milliseconds is None else min(NO_TIME - 1, max(0, round(milliseconds * 10)))

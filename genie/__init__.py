@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genie.errors import ActionError, DatasetError, GenieError, MissingDependencyError, TrainingError, WorldFormatError
+from genie.errors import ActionError, DatasetError, GenieError, MissingDependencyError, SessionError, TrainingError, WorldFormatError
 
 if TYPE_CHECKING:
     from genie.runtime.actions import Action
@@ -42,6 +42,7 @@ __all__ = [
     "Prompt",
     "Rollout",
     "Sampling",
+    "SessionError",
     "Snapshot",
     "TrainingError",
     "World",

@@ -23,5 +23,9 @@ class ActionError(GenieError):
     """An action name, id or script that the world does not have."""
 
 
+class SessionError(GenieError):
+    """A session is damaged, unsafe, of an unknown schema version, or was made with another world."""
+
+
 class MissingDependencyError(GenieError):
     """An optional package is needed for what was asked and is not installed."""

@@ -111,7 +111,7 @@ class World:
         """
         if len(prompts) == 0 or len(prompts) != len(seeds):
             raise GenieError(f"{len(prompts)} prompts and {len(seeds)} seeds; give as many of one as of the other.")
-        frames = [self._prompt_frames(prompt) for prompt in prompts]
+        frames = [self.prompt_frames(prompt) for prompt in prompts]
         shortest = min(len(clip) for clip in frames)
         stacked = np.stack([clip[-shortest:] for clip in frames])
         return BatchRollout.begin(self.engine, self._table, self.sampling.override(sampling), stacked, seeds)
@@ -141,7 +141,8 @@ class World:
         """uint8 [T, H, W, 3] -> int [T-1]: ids of the latent actions between neighbours."""
         return self.engine.codec.infer_actions(self._clip(frames, least=2)[None])[0]
 
-    def _prompt_frames(self, prompt: Any) -> np.ndarray:
+    def prompt_frames(self, prompt: Any = None) -> np.ndarray:
+        """The frames of a prompt as `start` takes it, uint8 [T, H, W, 3]."""
         if prompt is None:
             return self.prompts[0].frames
         if isinstance(prompt, Prompt):

@@ -58,10 +58,11 @@ class State:
     before: np.ndarray
     frame: np.ndarray
     memory: Memory
+    settled: np.ndarray | None = None  # bool [B, N, G]: codes of the newest slot that were known before its last sampling pass
 
     def copy(self) -> State:
         """An independent copy, to the bit."""
-        return State(self.before.copy(), self.frame.copy(), self.memory.copy())
+        return replace(self, before=self.before.copy(), frame=self.frame.copy(), memory=self.memory.copy())
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,18 @@ class Engine(ABC):
         """Slots the dynamics can look back, the frame being made included."""
         return self.config.context
 
+    @property
+    def recall(self) -> int:
+        """Slots after which nothing in the memory comes from an older one: each layer looks back over one ring."""
+        return self.config.layers * self._places
+
+    def blank(self, before: np.ndarray, frame: np.ndarray, slots: int) -> State:
+        """The state after `slots` slots whose memory is lost; it is whole again once `recall` slots have been committed."""
+        state = self.start(frame)
+        state.before = before
+        state.memory.index, state.memory.oldest = slots, max(0, slots - self._places)
+        return state
+
     def start(self, frame: np.ndarray) -> State:
         """The state of B rollouts that show their first frame, uint8 [B, H, W, 3]."""
         return State(frame, frame, self._memory(len(frame)))
@@ -141,16 +154,21 @@ class Engine(ABC):
         with self._lock:
             if self.laps is not None:
                 self.laps.start()
-            codes, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
+            codes, state.settled, frame = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
             self._lap("rest")
         state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
         return codes
 
-    def commit(self, state: State, actions: np.ndarray, codes: np.ndarray, frame: np.ndarray) -> None:
-        """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3]."""
+    def commit(self, state: State, actions: np.ndarray, codes: np.ndarray, frame: np.ndarray, settled: np.ndarray | None = None) -> None:
+        """Put a known frame into the context: int [B], int [B, N, G], uint8 [B, H, W, 3].
+
+        With the `settled` bool [B, N, G] of the step that drew the frame, the memory becomes what that step left, to the bit.
+        """
+        known = np.ones(codes.shape, np.bool_) if settled is None else settled
         with self._lock:
-            self._force(state, self._slot(state.memory), actions, codes)
+            self._force(state, self._slot(state.memory), actions, codes, known)
+        state.settled = known
         state.memory.close_slot(self._places)
         state.before, state.frame = state.frame, frame
 
@@ -159,12 +177,17 @@ class Engine(ABC):
         """An empty ring for `batch` rollouts."""
 
     @abstractmethod
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
-        """Codes int64 [B, N, G] and the frame uint8 [B, H, W, 3]; writes the slot's keys and values at its place."""
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Codes int64 [B, N, G], those known before the last pass, bool, and the frame uint8 [B, H, W, 3].
+
+        Writes the keys and values of the last pass at the slot's place.
+        """
 
     @abstractmethod
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
-        """The teacher-forced pass: writes the slot's keys and values at its place."""
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray) -> None:
+        """One pass with the `known` ones of given codes: writes its keys and values at the slot's place."""
 
     def _lap(self, part: str) -> None:
         if self.laps is not None:

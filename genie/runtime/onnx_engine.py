@@ -272,7 +272,9 @@ class OnnxEngine(Engine):
             return Memory(keys, values)
         return _DeviceMemory(_on_device(keys, self.sessions.device), _on_device(values, self.sessions.device))
 
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         bound = self._filled(state, slot, actions)
         self._lap("embed")
         bound.temperature.write(passes.temperature)
@@ -289,12 +291,12 @@ class OnnxEngine(Engine):
         self._lap("sampling")
         self.sessions["paint"].run_with_iobinding(bound.paint[1 - turn])
         self._lap("decode")
-        return bound.codes[1 - turn].view().copy(), bound.painted.view().copy()
+        return bound.codes[1 - turn].view().copy(), bound.known[turn].view().copy(), bound.painted.view().copy()
 
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray) -> None:
         bound = self._filled(state, slot, actions)
         bound.codes[0].write(codes)
-        bound.known[0].write(True)
+        bound.known[0].write(known)
         bound.temperature.write(1.0)
         bound.session.run_with_iobinding(bound.step[0])
         bound.store(state.memory, slot.place)

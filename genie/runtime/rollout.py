@@ -28,6 +28,19 @@ class _Past:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """One step of one rollout as it was: `Rollout.relive` takes it again without drawing it."""
+
+    frame: np.ndarray  # uint8 [H, W, 3]: what it made
+    action: int
+    tokens: np.ndarray  # int [N, G]
+    settled: np.ndarray  # bool [N, G]: tokens known before the last sampling pass
+
+    def _past(self) -> _Past:
+        return _Past(self.frame[None], np.array([self.action]), self.tokens[None].astype(np.int64))
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything a rollout is at one moment; `restore` continues from it to the bit."""
 
@@ -89,10 +102,19 @@ class BatchRollout:
             ]
         )
         self.tokens = self.engine.step(self.state, ids, noise, self.sampling)
-        self.index += 1
-        self.history.append(_Past(self.state.frame, ids, self.tokens))
-        del self.history[: -self.engine.context - 2]  # every frame that a slot in the context has read
+        self._remember(_Past(self.state.frame, ids, self.tokens))
         return self.frames
+
+    def relive(self, step: _Past, settled: np.ndarray) -> None:
+        """Take a step again whose codes and frame are known; `settled` bool [B, N, G] as that step left it."""
+        self.engine.commit(self.state, step.actions, step.codes, step.frame, settled)
+        self.tokens = step.codes
+        self._remember(step)
+
+    def _remember(self, step: _Past) -> None:
+        self.index += 1
+        self.history.append(step)
+        del self.history[: -self.engine.context - 2]  # every frame that a slot in the context has read
 
     def snapshot(self) -> Snapshot:
         """What `restore` needs to continue from here, to the bit."""
@@ -169,6 +191,21 @@ class Rollout:
     def salt(self, value: int) -> None:
         self._batch.salts = (value,)
 
+    @property
+    def settled(self) -> np.ndarray:
+        """Which tokens were known before the last sampling pass, bool [N, G] (all, before the first step)."""
+        settled = self._batch.state.settled
+        return np.ones(self._batch.tokens.shape[1:], np.bool_) if settled is None else settled[0].copy()
+
+    @property
+    def sampling(self) -> Sampling:
+        """How codes are drawn; may be changed between two steps."""
+        return self._batch.sampling
+
+    @sampling.setter
+    def sampling(self, value: Sampling) -> None:
+        self._batch.sampling = value
+
     def step(self, action: Action | str | int) -> np.ndarray:
         """Act, by `Action`, name or id -> the next frame, uint8 [H, W, 3].
 
@@ -184,6 +221,23 @@ class Rollout:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot; going on from it equals never having stopped."""
         self._batch.restore(snapshot)
+
+    @property
+    def recall(self) -> tuple[int, int]:
+        """(steps to `relive`, recorded steps before them) that rebuild the model's state at any later frame, to the bit."""
+        return self._batch.engine.recall, self._batch.engine.context + 2
+
+    def jump(self, index: int, past: Sequence[Recorded]) -> None:
+        """Go to frame `index`, whose last steps are given; the memory is whole again after `recall` steps of `relive`."""
+        batch = self._batch
+        slots = batch.state.memory.index - batch.index + index  # those of the prompt stay in the count
+        batch.history = [step._past() for step in past]
+        batch.state = batch.engine.blank(batch.history[-2].frame, batch.history[-1].frame, slots)
+        batch.index, batch.tokens = index, batch.history[-1].codes
+
+    def relive(self, step: Recorded) -> None:
+        """Take a recorded step again: the state becomes what that step left, to the bit, in the time of one sampling pass."""
+        self._batch.relive(step._past(), step.settled[None])
 
     def edit(self, frame: np.ndarray, stick: int = 5) -> None:
         """Put an edited frame uint8 [H, W, 3] in place of the current one; `stick` context frames take the change."""

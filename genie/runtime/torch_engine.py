@@ -123,25 +123,28 @@ class TorchEngine(Engine):
         return Memory(keys, torch.zeros((*shape, c.context - 1, c.head_width), device=self.device))
 
     @torch.inference_mode()
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> tuple[np.ndarray, np.ndarray]:
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         buffers = self._filled(state, slot, actions, len(passes.keep))
         buffers.fill(noise=noise, temperature=passes.temperature, keep=passes.keep, order=passes.order)
         if self.device.type == "cuda":
             key = (len(actions), len(passes.keep))
             if key not in self._captured:
                 self._captured[key] = _Captured(self, buffers, state.memory)
-            codes, frame = self._captured[key].replay(state.memory)
+            codes, settled, frame = self._captured[key].replay(state.memory)
         else:
-            codes, frame = self._frame(buffers, state.memory.keys, state.memory.values)
-        return codes.cpu().numpy(), frame.cpu().numpy()
+            codes, settled, frame = self._frame(buffers, state.memory.keys, state.memory.values)
+        return codes.cpu().numpy(), settled.cpu().numpy(), frame.cpu().numpy()
 
     @torch.inference_mode()
-    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray) -> None:
+    def _force(self, state: State, slot: Slot, actions: np.ndarray, codes: np.ndarray, known: np.ndarray) -> None:
         buffers = self._filled(state, slot, actions, 1)
         given = torch.from_numpy(np.ascontiguousarray(codes, np.int64)).to(self.device)
+        fixed = torch.from_numpy(np.ascontiguousarray(known, np.bool_)).to(self.device)
         keys, values = state.memory.keys, state.memory.values
         embedding = self._embed(buffers.before, buffers.frame)
-        _, _, new_keys, new_values = self._pass(buffers, embedding, given, torch.ones_like(buffers.known), keys, values, 0)
+        _, _, new_keys, new_values = self._pass(buffers, embedding, given, fixed, keys, values, 0)
         _store(keys, values, new_keys, new_values, buffers.place)
 
     def _filled(self, state: State, slot: Slot, actions: np.ndarray, passes: int) -> _Buffers:
@@ -152,18 +155,19 @@ class TorchEngine(Engine):
         buffers.fill(before=state.before, frame=state.frame, actions=actions, place=slot.place, mask=slot.mask, rope=slot.rope)
         return buffers
 
-    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The whole step over static buffers: nothing in it looks at a value."""
         embedding = self._embed(b.before, b.frame)
         self._lap("embed")
         codes, known = b.codes, b.known
         for done in range(b.noise.shape[1]):
+            settled = known
             codes, known, new_keys, new_values = self._pass(b, embedding, codes, known, keys, values, done)
         _store(keys, values, new_keys, new_values, b.place)
         self._lap("sampling")
         frame = self._paint(b.frame, codes)
         self._lap("decode")
-        return codes, frame
+        return codes, settled, frame
 
     def _pass(
         self, b: _Buffers, embedding: Tensor, codes: Tensor, known: Tensor, keys: Tensor, values: Tensor, done: int
@@ -195,7 +199,7 @@ class _Captured:
         with torch.cuda.graph(self._graph):
             self._made = engine._frame(buffers, self._keys, self._values)
 
-    def replay(self, memory: Memory) -> tuple[Tensor, Tensor]:
+    def replay(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Make the frame that the buffers describe."""
         if memory.keys is not self._keys:
             resident = self._resident

@@ -1,0 +1,367 @@
+"""Session: a recording that is being played. It owns one live rollout and moves it to any frame of the tree, to the bit.
+
+The model's state at a frame is built again from the record: a few dozen recorded steps before it are taken again, each in one forced
+sampling pass (`Rollout.relive`). That takes as long anywhere in a session, however long it is, and also after it was closed and opened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genie.errors import GenieError, SessionError
+from genie.metrics import CHANGED_LEVELS
+from genie.runtime.actions import Action
+from genie.runtime.rollout import Recorded, Rollout, Snapshot
+from genie.runtime.sampling import Sampling
+from genie.sessions import recording as records
+from genie.sessions.format import KEY_FRAME_EVERY, NO_TIME, Branch, Header, Kind, pixel_hash, png
+from genie.sessions.frames import Frames
+from genie.sessions.recording import Place, Recording
+from genie.world import World
+
+KEPT_STATES = 8  # snapshots of places that were gone to: going there again takes a millisecond
+PERSISTENCE_FRAMES = 30
+
+
+class Session:
+    """A play: branches, a cursor, and the world's model standing at the cursor. Made by `start` or `open`; for one thread."""
+
+    def __init__(self, recording: Recording, world: World, rollout: Rollout) -> None:
+        self.world, self.recording = world, recording
+        self._rollout = rollout
+        self._origin = rollout.snapshot()
+        self._live: Place = (0, 0)  # where the model's state stands
+        self._states: OrderedDict[Place, Snapshot] = OrderedDict()
+        self._frames = Frames(recording, world.engine.codec.paint)
+
+    @classmethod
+    def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
+        """Begin to play; `prompt`, `seed` and `sampling` as of `World.start`.
+
+        Args:
+            journal: a folder that does not exist yet, where everything is written down at once.
+
+        Raises:
+            GenieError: the prompt or a sampling value is wrong.
+            SessionError: the journal's folder is taken.
+        """
+        frames = world.prompt_frames(prompt)
+        rollout = world.start(frames, seed, **sampling)
+        recording = Recording(Header.new(world, seed, rollout.sampling, len(frames)), frames)
+        recording.add_branch(Branch(id=0, sampling=rollout.sampling))
+        return cls(recording, world, rollout)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the noise."""
+        return self.recording.header.seed
+
+    @property
+    def branch(self) -> int:
+        """Id of the branch the cursor is on."""
+        return self.recording.cursor[0]
+
+    @property
+    def index(self) -> int:
+        """Number of the frame at the cursor; 0 is the prompt's last frame."""
+        return self.recording.cursor[1]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The frame at the cursor, uint8 [H, W, 3]."""
+        return self.frame_at(self.index)
+
+    @property
+    def salt(self) -> int:
+        """Salt of the noise at the cursor."""
+        return self.recording.branch(self._owner()).salt
+
+    @property
+    def sampling(self) -> Sampling:
+        """How codes are drawn at the cursor."""
+        return self.recording.branch(self._owner()).sampling
+
+    @property
+    def tree(self) -> tuple[Branch, ...]:
+        """All branches by id."""
+        return self.recording.tree
+
+    def path(self, branch: int | None = None) -> records.Path:
+        """The steps from the root to the end of a branch (default: the cursor's)."""
+        return self.recording.path(self.branch if branch is None else branch)
+
+    def frame_at(self, index: int, branch: int | None = None) -> np.ndarray:
+        """Frame `index` on the path to a branch (default: the cursor's), uint8 [H, W, 3]; the cursor and the model stay."""
+        number = self.branch if branch is None else branch
+        if not 0 <= index <= self.recording.branch(number).end:
+            raise SessionError(f"the path to branch {number} has the frames 0 … {self.recording.branch(number).end}, not {index}.")
+        return self._frames.at(number, index)
+
+    def step(self, action: Action | str | int, keys: Sequence[str] = (), latency_ms: float | None = None) -> np.ndarray:
+        """Act at the cursor -> the next frame, uint8 [H, W, 3].
+
+        Where the branch already goes on, a new branch begins: nothing is thrown away.
+
+        Args:
+            keys: the raw keys that were held, for the record.
+            latency_ms: from the oldest key event to now, for the record.
+
+        Raises:
+            ActionError: the world has no such action.
+        """
+        found = self.world.action_table.find(action)
+        controls = self.recording.controls_number(keys)
+        number = self._branch_to_write()
+        branch = self.recording.branch(number)
+        self._rollout.salt, self._rollout.sampling = branch.salt, branch.sampling
+        began = time.perf_counter()
+        frame = self._rollout.step(found)
+        seconds = time.perf_counter() - began
+        row = np.zeros((), self.recording.row)
+        row["action"], row["controls"] = found.id, controls
+        row["tokens"], row["settled"] = self._rollout.tokens, np.packbits(self._rollout.settled)
+        row["pixels"], row["step"], row["latency"] = pixel_hash(frame), _tenths(seconds * 1000), _tenths(latency_ms)
+        self.recording.append(number, row)
+        self._live = self.recording.cursor
+        self._frames.put(self._live, frame)
+        if self.index % KEY_FRAME_EVERY == 0:
+            self.recording.add_key_frame(self._live, png(frame))
+        return frame
+
+    def seek(self, index: int, branch: int | None = None) -> None:
+        """Go to frame `index` on the path to a branch (default: the cursor's): the model's state there is restored to the bit."""
+        number = self.branch if branch is None else branch
+        target = self.recording.branch(number)
+        if target.kind == "bookmark" and target.parent is not None:
+            number = target.parent
+        if not 0 <= index <= target.end:
+            raise SessionError(f"the path to branch {number} has the frames 0 … {target.end}, not {index}.")
+        self._go((self.recording.owner(number, index), index))
+        if (number, index) != self.recording.cursor:
+            self.recording.set_cursor((number, index))
+
+    def undo_to_branch_point(self) -> None:
+        """Go back to where the cursor's branch left its parent; on the root, to frame 0."""
+        branch = self.recording.branch(self._owner())
+        self.seek(branch.start, branch.parent)
+
+    def reroll(self, count: int = 1) -> list[int]:
+        """New branches from the cursor, each under a salt of its own; the cursor stays. They get frames by going there and stepping."""
+        if not 1 <= count <= 1000:
+            raise GenieError(f"re-roll {count} times? Choose 1 to 1000.")
+        return [self._begin("re-roll", salt=self._fresh_salt()) for _ in range(count)]
+
+    def reroll_take(self, count: int = 1, actions: Sequence[Action | str | int] | None = None) -> Iterator[tuple[int, int]]:
+        """Re-roll the rest of a take: its actions from the cursor on are played again under new salts, `count` times.
+
+        Args:
+            actions: what to play; default: what the cursor's branch does after the cursor.
+
+        Yields:
+            (branch, frames it has) after each frame, so that the caller can show it, do other things, or stop. The cursor is back
+            where it was afterwards.
+        """
+        origin = self.recording.cursor
+        rest = self.recording.path(self.branch).actions[self.index :] if actions is None else actions
+        todo = [self.world.action_table.find(action) for action in rest]
+        try:
+            for number in self.reroll(count):
+                self.seek(origin[1], number)
+                for done, action in enumerate(todo, start=1):
+                    self.step(action)
+                    yield number, done
+        finally:
+            self.seek(origin[1], origin[0])
+
+    def resample(self, **sampling: Any) -> int:
+        """Draw codes otherwise from the cursor on (passes, temperature, …): begins a branch, goes there and returns its id."""
+        number = self._begin("sampling", sampling=self.sampling.override(sampling))
+        self.recording.set_cursor((number, self.index))
+        return number
+
+    def edit(self, frame: np.ndarray, stick: int = 5) -> int:
+        """Put an edited frame uint8 [H, W, 3] in place of the one at the cursor: begins a branch, goes there and returns its id.
+
+        Args:
+            stick: how many context frames take the edit.
+        """
+        self._go((self._owner(), self.index))
+        before = self._rollout.snapshot()
+        self._rollout.edit(frame, stick)  # refuses a wrong frame before anything is noted
+        number = self._begin("edit", edit=frame.copy(), stick=stick)
+        self._keep(self._live, before)
+        self._live = (number, self.index)
+        self.recording.set_cursor(self._live)
+        return number
+
+    def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
+        """Share of the edited pixels that are still as painted (within 5 of 255 levels) `frames` frames after the edit.
+
+        Looks at the newest edit on the path to a branch (default: the cursor's), in place: where the view has moved on, so has the
+        edit. None where there is no edit or the path does not go so far.
+        """
+        number = self.branch if branch is None else branch
+        edits = [part[0] for part in self.recording.line(number) if part[0] in self.recording.edits]
+        end = self.recording.branch(number).end
+        if not edits or self.recording.branch(edits[-1]).start + frames > end:
+            return None
+        edit = self.recording.branch(edits[-1])
+        return self._still_there(edit, self._frames.at(number, edit.start + frames))
+
+    def try_edit(self, frames: int = PERSISTENCE_FRAMES) -> float:
+        """What `edit_persistence` would be for the edit at the cursor if nobody acted for `frames` frames; nothing is recorded.
+
+        Raises:
+            GenieError: the cursor is not at an edit.
+        """
+        edit = self.recording.branch(self._owner())
+        if edit.kind != "edit" or edit.start != self.index:
+            raise GenieError("go to an edited frame first: its persistence is tried from there.")
+        self._go((edit.id, edit.start))
+        here = self._rollout.snapshot()
+        self._rollout.salt, self._rollout.sampling = edit.salt, edit.sampling
+        for _ in range(frames):
+            later = self._rollout.step(self.world.action_table.idle)
+        self._rollout.restore(here)
+        return self._still_there(edit, later)
+
+    def bookmark(self, label: str = "") -> int:
+        """Mark the cursor's place; returns the id to `seek` to."""
+        return self._begin("bookmark", label=label)
+
+    def label(self, branch: int, text: str) -> None:
+        """Name a branch."""
+        self.recording.change(branch, label=text[:200])
+
+    def prune(self, branch: int, pruned: bool = True) -> None:
+        """Put a branch and all that grows from it out of sight (or back): it stays in the file.
+
+        Raises:
+            SessionError: the root, or a branch that the cursor is on.
+        """
+        found = {branch}
+        for other in self.tree:
+            if other.parent in found:
+                found.add(other.id)
+        if branch == 0:
+            raise SessionError("the first branch cannot be pruned; prune what grows from it.")
+        if pruned and any(part[0] in found for part in self.recording.line(self.branch, self.index)):
+            raise SessionError(f"the cursor is on branch {branch}; leave it first (undo goes to the branch point).")
+        for number in sorted(found):
+            self.recording.change(number, pruned=pruned)
+
+    def close(self) -> None:
+        """End the session; what was played is in the journal and in what was saved."""
+        self._frames.close()
+
+    def _owner(self) -> int:
+        return self.recording.owner(*self.recording.cursor)
+
+    def _branch_to_write(self) -> int:
+        """The branch that the next step belongs to, with the model at its end."""
+        number, index = self.recording.cursor
+        branch = self.recording.branch(number)
+        self._go((self._owner(), index))
+        if index == branch.end:
+            return number
+        return self._begin("branch") if index <= branch.start and self._owner() != number else self._begin("branch", parent=number)
+
+    def _begin(self, kind: Kind, parent: int | None = None, edit: np.ndarray | None = None, **fields: Any) -> int:
+        """A branch that leaves the cursor's path at the cursor; it starts from a stored picture."""
+        owner = self._owner()
+        origin = self.recording.branch(owner if parent is None else parent)
+        if self.index > self.recording.branch(owner).start and (owner, self.index) not in self.recording.key_frames:
+            self.recording.add_key_frame((owner, self.index), png(self.frame))
+        inherited = {"salt": origin.salt, "sampling": origin.sampling}
+        branch = Branch(id=len(self.recording), parent=origin.id, start=self.index, kind=kind, **{**inherited, **fields})
+        return self.recording.add_branch(branch, edit).id
+
+    def _fresh_salt(self) -> int:
+        return 1 + max(branch.salt for branch in self.tree)
+
+    def _still_there(self, edit: Branch, later: np.ndarray) -> float:
+        """Share of an edit's pixels that are the same in a later frame."""
+        painted = self.recording.edits[edit.id].astype(np.int16)
+        assert edit.parent is not None
+        before = self._frames.at(edit.parent, edit.start)
+        touched = (painted != before).any(axis=-1)
+        same = (np.abs(painted - later) <= CHANGED_LEVELS).all(axis=-1)
+        return float(same[touched].mean()) if touched.any() else 1.0
+
+    # Moving the model.
+
+    def _go(self, place: Place) -> None:
+        """Bring the model's state to a frame of the branch that holds it."""
+        if place == self._live:
+            return
+        line = self.recording.line(*place)
+        recall, past = self._rollout.recall
+        edits = [first for number, first, _ in line if number in self.recording.edits]
+        begin = place[1] - recall
+        for start in reversed(edits):  # what an edit did to the frames before it is done again, so begin before it
+            if begin - past < start <= begin:
+                begin = start - 1
+        at = self._nearest(line, max(0, begin))
+        if at is None:
+            at = (self.recording.owner(place[0], begin), begin)
+            known = [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)]
+            self._rollout.jump(begin, known)
+        self._relive(line, at)
+        self._live = place
+        self._keep(place, self._rollout.snapshot())
+
+    def _nearest(self, line: list[tuple[int, int, int]], least: int) -> Place | None:
+        """The latest place on a path, from frame `least` on, whose state is at hand, restored; None: there is none."""
+        held = {number: (first, last) for number, first, last in line}
+
+        def on_path(place: Place) -> bool:
+            first, last = held.get(place[0], (1, 0))
+            return first <= place[1] <= last and place[1] >= least
+
+        places = [place for place in (self._live, *self._states, (0, 0)) if on_path(place)]
+        if not places:
+            return None
+        order = {number: position for position, (number, _, _) in enumerate(line)}
+        best = max(places, key=lambda place: (place[1], order[place[0]]))
+        if best != self._live:
+            self._rollout.restore(self._states[best] if best in self._states else self._origin)
+        return best
+
+    def _relive(self, line: list[tuple[int, int, int]], at: Place) -> None:
+        """Take the recorded steps and edits of a path from a place on it to its end."""
+        index, begun = at[1], False
+        for number, first, last in line:
+            if not begun:
+                begun = number == at[0]
+            elif number in self.recording.edits:
+                self._rollout.edit(self.recording.edits[number], self.recording.branch(number).stick)
+            if begun:
+                for index in range(max(first, index) + 1, last + 1):
+                    self._rollout.relive(self._recorded(number, index))
+
+    def _recorded(self, branch: int, index: int) -> Recorded:
+        """A step as the rollout takes it, its frame as it was before an edit."""
+        owner = self.recording.owner(branch, index)
+        while owner in self.recording.edits and index == self.recording.branch(owner).start:
+            parent = self.recording.branch(owner).parent
+            assert parent is not None
+            owner = self.recording.owner(parent, index)
+        step = records.step_of(self.recording, owner, index)
+        return Recorded(self._frames.at(owner, index), step.action, step.tokens, step.settled)
+
+    def _keep(self, place: Place, state: Snapshot) -> None:
+        self._states[place] = state
+        self._states.move_to_end(place)
+        while len(self._states) > KEPT_STATES:
+            self._states.popitem(last=False)
+
+
+def _tenths(milliseconds: float | None) -> int:
+    """Milliseconds -> units of 0.1 ms, as they are kept."""
+    return NO_TIME if milliseconds is None else min(NO_TIME - 1, max(0, round(milliseconds * 10)))

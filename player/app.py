@@ -91,7 +91,7 @@ class App:
                 self._leaving = True
             elif event.type in (pygame.VIDEORESIZE, pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED):
                 self.surface = pygame.display.get_surface() or self.surface
-                self._rebuild()
+                self.rebuild()
             else:
                 if event.type not in (pygame.MOUSEMOTION, pygame.JOYAXISMOTION, pygame.CONTROLLERAXISMOTION):
                     self.dirty = True
@@ -195,9 +195,10 @@ class App:
         on_done: Callable[[Any], object] | None = None,
         key: str = "",
         on_error: Callable[[Exception], object] | None = None,
+        exclusive: bool = False,
     ) -> Job:
         """Have something done in the model thread; the callbacks come in this one."""
-        return self.model.submit(Job(work, key, on_done, on_error))
+        return self.model.submit(Job(work, key, on_done, on_error, exclusive))
 
     def say(self, text: str) -> None:
         """Tell the user something."""
@@ -229,7 +230,7 @@ class App:
         elif name == "hud":
             self.settings.hud = not self.settings.hud
             self.save_settings()
-            self._rebuild()
+            self.rebuild()
 
     def dropped(self, path: str) -> None:
         """A file was dropped on the window."""
@@ -268,9 +269,10 @@ class App:
             self._open_window(_fitting(WINDOW))
         except pygame.error as error:
             self.say(f"The window could not be changed ({error}).")
-        self._rebuild()
+        self.rebuild()
 
-    def _rebuild(self) -> None:
+    def rebuild(self) -> None:
+        """All screens anew: something that they show has changed."""
         self.dirty = True
         for screen in self._stack:
             screen.rebuild()

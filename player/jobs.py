@@ -10,7 +10,7 @@ from inspect import isgenerator
 from typing import Any
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One piece of work. The window looks at `progress` and `done`; it never waits.
 
@@ -21,12 +21,18 @@ class Job:
     key: str = ""  # a later job of the same key takes its place
     on_done: Callable[[Any], object] | None = None  # called in the window's thread
     on_error: Callable[[Exception], object] | None = None
+    exclusive: bool = False  # nothing else happens between its slices
     progress: Any = None
     result: Any = None
     error: Exception | None = None
     done: bool = False
     cancelled: bool = False
     _slices: Generator[Any, None, Any] | None = field(default=None, repr=False)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a slice of it was run."""
+        return self._slices is not None
 
     def run_slice(self) -> None:
         """One slice; sets `done` after the last."""
@@ -44,6 +50,12 @@ class Job:
             self.error, self.done = error, True
 
 
+    def end(self) -> None:
+        """Leave the rest of it."""
+        if self._slices is not None:
+            self._slices.close()
+
+
 class JobQueue:
     """Jobs in the order they were asked for; long ones take turns with the others. Shared by both threads."""
 
@@ -56,36 +68,43 @@ class JobQueue:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether an exclusive job has begun and is not done."""
+        return any(job.exclusive and job.begun for job in list(self._waiting))
+
     def add(self, job: Job) -> None:
         """Ask for work; an unfinished job of the same key is given up."""
         with self._lock:
             if job.key:
-                for other in [*self._waiting, *([self._running] if self._running else [])]:
-                    if other.key == job.key:
-                        other.cancelled = True
-            self._waiting = deque(other for other in self._waiting if not other.cancelled)
+                self._cancel(job.key)
             self._waiting.append(job)
 
     def cancel(self, key: str) -> None:
         """Give up what was asked for under this key."""
         with self._lock:
-            for job in [*self._waiting, *([self._running] if self._running else [])]:
-                job.cancelled = job.cancelled or job.key == key
-            self._waiting = deque(job for job in self._waiting if not job.cancelled)
+            self._cancel(key)
 
     def run_slice(self) -> None:
         """One slice of the job that waits longest (model thread)."""
         with self._lock:
             if not self._waiting:
                 return
-            job = self._running = self._waiting.popleft()
-        job.run_slice()
+            job = next((job for job in self._waiting if job.exclusive and job.begun), self._waiting[0])
+            self._waiting.remove(job)
+            self._running = job
+        if job.cancelled:
+            job.end()  # in this thread, so that its `finally` runs where its work did
+        else:
+            job.run_slice()
         with self._lock:
             self._running = None
             if not job.done and not job.cancelled:
                 self._waiting.append(job)
             elif not job.cancelled:
                 self._finished.append(job)
+            else:
+                job.end()
 
     def finish(self) -> list[Job]:
         """Call back for the jobs that are done (window's thread); returns them."""
@@ -98,3 +117,7 @@ class JobQueue:
             elif job.on_done is not None:
                 job.on_done(job.result)
         return ended
+
+    def _cancel(self, key: str) -> None:
+        for job in [*self._waiting, *([self._running] if self._running else [])]:
+            job.cancelled = job.cancelled or job.key == key

@@ -303,7 +303,7 @@ class ModelThread:
 
     def _seconds_until_due(self) -> float | None:
         """Seconds until a frame is due, 0 if it is, None if none is."""
-        if self.session is None or self.error is not None:
+        if self.session is None or self.error is not None or self._jobs.exclusive:
             return None
         if self._singles:
             return 0.0

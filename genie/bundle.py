@@ -40,6 +40,8 @@ MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
 MODELS = ("tokenizer", "latent_actions", "dynamics")
 
+UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+
 Precision = Literal["fp32", "int8", "bf16"]
 
 
@@ -221,7 +223,7 @@ class Bundle:
                 return file.read(limit + 1)
         except (KeyError, FileNotFoundError) as error:
             raise WorldFormatError(f"{self.path} has no {name}; it is not a whole world, get it again.") from error
-        except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        except UNREADABLE as error:
             raise WorldFormatError(f"{self.path}/{name} cannot be read ({error}).") from error
 
 

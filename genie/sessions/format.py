@@ -27,7 +27,7 @@ from genie.world import World
 SCHEMA_VERSION = 1
 KEY_FRAME_EVERY = 256  # frames of a branch between two stored pictures
 MAX_BRANCHES = 100_000
-MAX_FRAMES = 50_000_000  # of all branches
+MAX_FRAMES = 5_000_000  # of all branches
 MAX_CONTROLS = 10_000  # different sets of keys
 MAX_PICTURE_BYTES = 16 * 2**20
 NO_TIME = 65535  # a time that was not measured

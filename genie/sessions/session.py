@@ -20,8 +20,11 @@ from genie.runtime.actions import Action
 from genie.runtime.rollout import Recorded, Rollout, Snapshot
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
+from genie.sessions.archive import save
 from genie.sessions.format import KEY_FRAME_EVERY, NO_TIME, Branch, Header, Kind, pixel_hash, png
 from genie.sessions.frames import Frames
+from genie.sessions.journal import Journal, is_journal
+from genie.sessions.reading import check_same_weights, read_session
 from genie.sessions.recording import Place, Recording
 from genie.world import World
 
@@ -32,8 +35,8 @@ PERSISTENCE_FRAMES = 30
 class Session:
     """A play: branches, a cursor, and the world's model standing at the cursor. Made by `start` or `open`; for one thread."""
 
-    def __init__(self, recording: Recording, world: World, rollout: Rollout) -> None:
-        self.world, self.recording = world, recording
+    def __init__(self, recording: Recording, world: World, rollout: Rollout, journal: Journal | None = None) -> None:
+        self.world, self.recording, self.journal = world, recording, journal
         self._rollout = rollout
         self._origin = rollout.snapshot()
         self._live: Place = (0, 0)  # where the model's state stands
@@ -55,7 +58,31 @@ class Session:
         rollout = world.start(frames, seed, **sampling)
         recording = Recording(Header.new(world, seed, rollout.sampling, len(frames)), frames)
         recording.add_branch(Branch(id=0, sampling=rollout.sampling))
-        return cls(recording, world, rollout)
+        return cls(recording, world, rollout, Journal.begin(journal, recording) if journal is not None else None)
+
+    @classmethod
+    def open(cls, path: str | Path, world: World, *, journal: Path | None = None) -> Session:
+        """Go on with a session where its cursor is.
+
+        Args:
+            path: a .session file, or a journal's folder (which is then written on, unless `journal` names a new one).
+            journal: a folder that does not exist yet.
+
+        Raises:
+            SessionError: the session is damaged, or was made with other weights.
+        """
+        path, log = Path(path), None
+        if is_journal(path) and journal is None:
+            recording, log = Journal.resume(path)
+        else:
+            recording = read_session(path)
+        check_same_weights(recording, world, path)
+        rollout = world.start(recording.prompt, recording.header.seed, **recording.header.sampling.model_dump())
+        if journal is not None:
+            log = Journal.begin(journal, recording)
+        session = cls(recording, world, rollout, log)
+        session.seek(session.index)
+        return session
 
     @property
     def seed(self) -> int:
@@ -80,12 +107,12 @@ class Session:
     @property
     def salt(self) -> int:
         """Salt of the noise at the cursor."""
-        return self.recording.branch(self._owner()).salt
+        return self._here().salt
 
     @property
     def sampling(self) -> Sampling:
         """How codes are drawn at the cursor."""
-        return self.recording.branch(self._owner()).sampling
+        return self._here().sampling
 
     @property
     def tree(self) -> tuple[Branch, ...]:
@@ -148,7 +175,7 @@ class Session:
 
     def undo_to_branch_point(self) -> None:
         """Go back to where the cursor's branch left its parent; on the root, to frame 0."""
-        branch = self.recording.branch(self._owner())
+        branch = self._here()
         self.seek(branch.start, branch.parent)
 
     def reroll(self, count: int = 1) -> list[int]:
@@ -256,30 +283,42 @@ class Session:
         for number in sorted(found):
             self.recording.change(number, pruned=pruned)
 
-    def close(self) -> None:
-        """End the session; what was played is in the journal and in what was saved."""
+    def save(self, path: str | Path) -> None:
+        """Write the whole session as one .session file, whole or not at all."""
+        save(self.recording, Path(path))
+
+    def close(self, remove_journal: bool = False) -> None:
+        """End the session; what was played stays in its journal, unless that is to be removed because the session was saved."""
+        if self.journal is not None:
+            if remove_journal:
+                self.journal.remove()
+            else:
+                self.journal.close()
+            self.journal = self.recording.log = None
         self._frames.close()
 
     def _owner(self) -> int:
         return self.recording.owner(*self.recording.cursor)
 
+    def _here(self) -> Branch:
+        """The branch whose salt and sampling hold at the cursor, and which a new branch leaves."""
+        number, index = self.recording.cursor
+        branch = self.recording.branch(number)
+        return branch if index >= branch.start else self.recording.branch(self._owner())
+
     def _branch_to_write(self) -> int:
         """The branch that the next step belongs to, with the model at its end."""
         number, index = self.recording.cursor
-        branch = self.recording.branch(number)
         self._go((self._owner(), index))
-        if index == branch.end:
-            return number
-        return self._begin("branch") if index <= branch.start and self._owner() != number else self._begin("branch", parent=number)
+        return number if index == self.recording.branch(number).end else self._begin("branch")
 
-    def _begin(self, kind: Kind, parent: int | None = None, edit: np.ndarray | None = None, **fields: Any) -> int:
+    def _begin(self, kind: Kind, edit: np.ndarray | None = None, **fields: Any) -> int:
         """A branch that leaves the cursor's path at the cursor; it starts from a stored picture."""
-        owner = self._owner()
-        origin = self.recording.branch(owner if parent is None else parent)
+        owner, parent = self._owner(), self._here()
         if self.index > self.recording.branch(owner).start and (owner, self.index) not in self.recording.key_frames:
             self.recording.add_key_frame((owner, self.index), png(self.frame))
-        inherited = {"salt": origin.salt, "sampling": origin.sampling}
-        branch = Branch(id=len(self.recording), parent=origin.id, start=self.index, kind=kind, **{**inherited, **fields})
+        inherited = {"salt": parent.salt, "sampling": parent.sampling}
+        branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
         return self.recording.add_branch(branch, edit).id
 
     def _fresh_salt(self) -> int:
@@ -330,19 +369,19 @@ class Session:
         order = {number: position for position, (number, _, _) in enumerate(line)}
         best = max(places, key=lambda place: (place[1], order[place[0]]))
         if best != self._live:
-            self._rollout.restore(self._states[best] if best in self._states else self._origin)
+            self._rollout.restore(self._states.get(best, self._origin))
         return best
 
     def _relive(self, line: list[tuple[int, int, int]], at: Place) -> None:
         """Take the recorded steps and edits of a path from a place on it to its end."""
-        index, begun = at[1], False
+        begun = False
         for number, first, last in line:
             if not begun:
                 begun = number == at[0]
             elif number in self.recording.edits:
                 self._rollout.edit(self.recording.edits[number], self.recording.branch(number).stick)
             if begun:
-                for index in range(max(first, index) + 1, last + 1):
+                for index in range(max(first, at[1]) + 1, last + 1):
                     self._rollout.relive(self._recorded(number, index))
 
     def _recorded(self, branch: int, index: int) -> Recorded:

@@ -203,7 +203,7 @@ class App:
     def say(self, text: str) -> None:
         """Tell the user something."""
         self.log.append(f"{time.strftime('%H:%M:%S')} {text}")
-        self._toasts = [*self._toasts, (text, time.perf_counter() + TOAST)][-4:]
+        self._toasts = [*self._toasts, (text, time.perf_counter() + TOAST)][-3:]
         self.dirty = True
 
     def failed(self, error: BaseException, before: str = "") -> None:

@@ -95,12 +95,9 @@ def reroll(app: App) -> None:
             [number] = session.reroll()
             app.model.seek(session.index, number)
             return number
-        back = max(0, end - round(REROLL_SECONDS * session.world.frame_rate))
-        session.seek(back)
         number = session.branch
-        for number, done in session.reroll_take():
-            app.model.show("re-roll")
-            yield done
+        for number in reroll_many(app, session.branch, end, 1):
+            yield number
         app.model.seek(session.recording.branch(number).end, number)
         return number
 
@@ -108,15 +105,14 @@ def reroll(app: App) -> None:
 
 
 def reroll_many(app: App, branch: int, index: int, count: int) -> Iterator[int]:
-    """The rest of a branch from a frame on, `count` times under new salts; the cursor stays there (model thread, exclusive)."""
+    """The rest of a branch from a frame on, `count` times under new salts (model thread, exclusive); at its end, the last second."""
     session = app.model.settle()
+    if session.recording.branch(branch).end <= index:
+        index = max(0, index - round(REROLL_SECONDS * session.world.frame_rate))
     session.seek(index, branch)
-    if session.recording.branch(branch).end > index:
-        for number, _ in session.reroll_take(count):
-            app.model.show("re-roll")
-            yield number
-    else:
-        session.reroll(count)
+    for number, _ in session.reroll_take(count):
+        app.model.show("re-roll")
+        yield number
     app.model.show("")
 
 

@@ -286,6 +286,8 @@ class ModelThread:
                     break
             if self._jobs:
                 self._jobs.run_slice()
+                if self._jobs.exclusive:
+                    self.latch.forget_taps()
             if self._seconds_until_due() == 0:
                 try:
                     self._tick()
@@ -295,11 +297,13 @@ class ModelThread:
 
     def _close_session(self) -> None:
         if self.session is not None:
-            session, self.session = self.session, None
+            session, self.session, saved = self.session, None, False
             try:
                 self._keep(session)
-            finally:
-                session.close()
+                saved = True
+            except (GenieError, OSError) as error:
+                self.notes.append(f"The session could not be kept ({error}); its journal stays and can be recovered from home.")
+            session.close(remove_journal=saved)
 
     def _seconds_until_due(self) -> float | None:
         """Seconds until a frame is due, 0 if it is, None if none is."""
@@ -320,6 +324,7 @@ class ModelThread:
 
     def _tick(self) -> None:
         if self.rewinding and not self._singles:
+            self.latch.forget_taps()
             held = time.perf_counter() - (self._rewinding_since or 0.0)
             back = next(frames for seconds, frames in REWIND if held >= seconds)
             here = self.newest.index if self.newest is not None else 0

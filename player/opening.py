@@ -51,9 +51,12 @@ def open_session(app: App, path: Path) -> None:
 
 def go_on(app: App, path: Path) -> Session:
     """Open a session with its own world and take it over (model thread)."""
-    from genie.sessions.session import Session, world_of
+    from genie.sessions.reading import read_session
+    from genie.sessions.session import Session
 
-    world = world_for(app, world_of(path))
+    made_by = read_session(path).header.world
+    fitting = [world for world in app.worlds.values() if world.manifest.weights_digest == made_by.weights]
+    world = fitting[0] if fitting else world_for(app, made_by.name)
     session = Session.open(path, world, journal=app.shelf.new_journal(world.name) if path.is_file() else None)
     app.shelf.stays_at(session, path)
     app.model.play(session)
@@ -68,6 +71,14 @@ def show_play(app: App, paused: bool = False) -> None:
     app.memory["stay paused"] = paused
     app.model.pause(True)
     app.reset_to(Home(app), Play(app))
+
+
+def back_to_play(app: App) -> None:
+    """Out of every screen above play, and on with it."""
+    from player.screens.play import Play
+
+    while app.inside(Play) and not isinstance(app.screen, Play):
+        app.pop()
 
 
 def open_path(app: App, path: Path) -> None:

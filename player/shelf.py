@@ -61,7 +61,9 @@ class Shelf:
 
     def crashed(self) -> list[Path]:
         """Journals of sessions that were not closed, the newest first."""
-        return []
+        from genie.sessions.journal import crashed_journals
+
+        return crashed_journals(self.place("journals"))
 
     def sessions(self) -> list[Path]:
         """Kept sessions, the newest first."""

@@ -41,7 +41,9 @@ class Home(Screen):
         self.app.work(_cards, self._arrived, "cards")
 
     def _arrived(self, cards: list[Card]) -> None:
-        self._cards = cards
+        first, self._cards = self._cards is None, cards
+        if first and cards and self.scroll == 0:
+            self.focus = f"world:{cards[0].name}"
         self.rebuild()
 
     def back(self) -> None:
@@ -56,7 +58,7 @@ class Home(Screen):
         flow.heading("Worlds")
         for card in self._cards or ():
             flow.add(
-                Picture(f"world:{card.name}", card.picture, card.lines, 3, lambda name=card.name: opening.open_world(self.app, name),  # type: ignore[misc]
+                Picture(f"world:{card.name}", card.picture, card.lines, 4, lambda name=card.name: opening.open_world(self.app, name),  # type: ignore[misc]
                         hint=f"Play {card.name} from its first prompt; the prompt studio chooses another or paints one.")
             )  # fmt: skip
         if self._cards is None:

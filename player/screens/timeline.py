@@ -10,6 +10,7 @@ import pygame
 
 from genie.errors import GenieError
 from genie.sessions.format import Branch
+from player import opening
 from player import theme as look
 from player.app import App
 from player.deeds import reroll_many
@@ -80,7 +81,9 @@ class Tree(Widget):
         self._screen, self.seen = screen, seen
         self.row = next((i for i, row in enumerate(seen.rows) if row.branch.id == seen.branch), 0)
         self.index = seen.index
-        self._actions = 1 + max((int(row.actions.max()) for row in seen.rows if len(row.actions)), default=0)
+        self.first = 0  # row at the top
+        used = sorted({int(action) for row in seen.rows for action in np.unique(row.actions)})
+        self._lane = {action: lane for lane, action in enumerate(used)}
 
     @property
     def branch(self) -> Branch:
@@ -88,7 +91,12 @@ class Tree(Widget):
         return self.seen.rows[self.row].branch
 
     def size(self, theme: Theme, room: int) -> tuple[int, int]:
-        return room, self._height(theme) * len(self.seen.rows) + 6
+        return room, self.row_height(theme) * len(self.seen.rows) + 6
+
+    def scroll(self, rows: int) -> None:
+        """Show other rows."""
+        fit = max(1, self.rect.height // self.row_height(self._screen.app.theme))
+        self.first = max(0, min(self.first + rows, len(self.seen.rows) - fit))
 
     def press(self) -> None:
         self.captured = not self.captured
@@ -112,20 +120,24 @@ class Tree(Widget):
         """Move the mark; the frame is shown above."""
         self.row = max(0, min(row, len(self.seen.rows) - 1))
         self.index = max(0, min(index, self.branch.end))
+        fit = max(1, self.rect.height // self.row_height(self._screen.app.theme))
+        self.first = max(min(self.first, self.row), self.row - fit + 1)
         self._screen.chosen(self.branch.id, self.index)
 
     def mouse(self, event: pygame.event.Event, position: tuple[int, int]) -> None:
         if event.type == pygame.MOUSEBUTTONDOWN or (event.type == pygame.MOUSEMOTION and event.buttons[0]):
             theme = self._screen.app.theme
             left, each = self._left(theme), self._each(theme)
-            self.choose(position[1] // self._height(theme), max(0, round((position[0] - left) / each)))
+            self.choose(self.first + position[1] // self.row_height(theme), max(0, round((position[0] - left) / each)))
 
     def draw(self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, focused: bool) -> None:
-        left, each, high = rect.x + self._left(theme), self._each(theme), self._height(theme)
-        tops = {row.branch.id: rect.y + number * high for number, row in enumerate(self.seen.rows)}
+        left, each, high = rect.x + self._left(theme), self._each(theme), self.row_height(theme)
+        clip = surface.get_clip()
+        surface.set_clip(rect.clip(clip))
+        tops = {row.branch.id: rect.y + (number - self.first) * high for number, row in enumerate(self.seen.rows)}
         for number, row in enumerate(self.seen.rows):
             branch, y = row.branch, tops[row.branch.id]
-            if y + high < 0 or y > surface.get_height():
+            if y + high <= rect.y or y >= rect.bottom:
                 continue
             colour = look.SERIES[branch.id % len(look.SERIES)] if not branch.pruned else look.OFF
             if number == self.row:
@@ -150,6 +162,7 @@ class Tree(Widget):
         x, y = left + round(self.index * each), tops[self.branch.id]
         pygame.draw.line(surface, look.TEXT, (x, y), (x, y + high - 4), 2)
         surface.blit(theme.text(str(self.index), 16), (x + 4, y + high - 4 - theme.font(16).get_linesize()))
+        surface.set_clip(clip)
 
     def _draw_roll(self, surface: pygame.Surface, row: Row, left: int, y: int, each: float) -> None:
         """One stroke for each run of an action, a line of its own for each action."""
@@ -157,12 +170,12 @@ class Tree(Widget):
         if not len(actions):
             return
         bounds = [0, *(np.flatnonzero(np.diff(actions)) + 1).tolist(), len(actions)]
-        lane = max(1.5, 4 * ROLL / self._actions)
+        lane = max(2.0, 4 * ROLL / max(1, len(self._lane)))
         for first, last in zip(bounds[:-1], bounds[1:], strict=True):
             action = int(actions[first])
             x0, x1 = left + round((row.branch.start + first) * each), left + round((row.branch.start + last) * each)
-            box = pygame.Rect(x0, y + round(action * lane), max(1, x1 - x0), max(2, round(lane)))
-            pygame.draw.rect(surface, look.SERIES[action % len(look.SERIES)], box)
+            box = pygame.Rect(x0, y + round(self._lane[action] * lane), max(1, x1 - x0), max(2, round(lane)))
+            pygame.draw.rect(surface, look.SERIES[self._lane[action] % len(look.SERIES)], box)
 
     def _left(self, theme: Theme) -> int:
         return round(LEFT * min(theme.scale, 1.6))
@@ -171,7 +184,8 @@ class Tree(Widget):
         """Pixels a frame."""
         return max(0.05, (self.rect.width - self._left(theme) - THUMB - 10) / self.seen.end)
 
-    def _height(self, theme: Theme) -> int:
+    def row_height(self, theme: Theme) -> int:
+        """Pixels a row."""
         return max(THUMB + 4 * ROLL + 14, theme.font(18).get_linesize() + theme.font(16).get_linesize() + 16)
 
 
@@ -206,8 +220,9 @@ class Timeline(Screen):
     def _arrived(self, seen: Overview) -> None:
         self.seen = seen
         captured = self._tree.captured if self._tree is not None else False
+        first = self._tree.first if self._tree is not None else 0
         self._tree = Tree(self, seen)
-        self._tree.captured = captured
+        self._tree.captured, self._tree.first = captured, first
         self.chosen(self._tree.branch.id, self._tree.index)
         self.rebuild()
 
@@ -222,12 +237,8 @@ class Timeline(Screen):
         other = None
         if self._other is not None:
             last = session.recording.branch(self._other[0]).end
-            other = session.frame_at(min(self._other_index(index), last), self._other[0])
+            other = session.frame_at(min(index, last), self._other[0])
         return session.frame_at(index, branch), other
-
-    def _other_index(self, index: int) -> int:
-        """The compared branch is shown at the same moment as the chosen one."""
-        return index
 
     def _got(self, pictures: tuple[np.ndarray, np.ndarray | None]) -> None:
         self._frame, self._other_frame = pictures
@@ -252,7 +263,8 @@ class Timeline(Screen):
         flow.newline()
         flow.add(Text(self._where(), 18, look.DIM, key="where"), width=flow.area.width)
         flow.newline()
-        flow.add(self._tree)
+        room = self.body.height - flow.bottom - 8
+        flow.add(self._tree, height=max(2 * self._tree.row_height(self.app.theme), room))
 
     def _build_buttons(self, flow: Flow) -> None:
         left = max((widget.rect.right for widget in flow.widgets), default=0) + flow._theme.gap
@@ -281,7 +293,11 @@ class Timeline(Screen):
     def _where(self) -> str:
         if self._tree is None or self._tree.branch is None:
             return ""
-        text = f"branch {self._tree.branch.id}, frame {self._tree.index}"
+        branch, index = self._tree.branch, self._tree.index
+        actions = self._tree.seen.rows[self._tree.row].actions
+        text = f"branch {branch.id}, frame {index}"
+        if self.app.model.world is not None and branch.start < index <= branch.start + len(actions):
+            text += f", made by “{self.app.model.world.actions[int(actions[index - branch.start - 1])].name}”"
         if self._other is not None:
             text += f"   beside branch {self._other[0]}"
             if self._frame is not None and self._other_frame is not None:
@@ -305,6 +321,13 @@ class Timeline(Screen):
         else:
             super().page(step)
 
+    def mouse(self, event: pygame.event.Event) -> None:
+        if event.type == pygame.MOUSEWHEEL and self._tree is not None:
+            self._tree.scroll(-event.y)
+            self.app.dirty = True
+        else:
+            super().mouse(event)
+
     def _do(self, deed: object, say: str = "") -> None:
         """Something to the session at the chosen frame, then read the tree again."""
         tree = self._tree
@@ -324,7 +347,7 @@ class Timeline(Screen):
         tree = self._tree
         if tree is not None:
             branch, index = tree.branch.id, tree.index
-            self.app.work(lambda: self.app.model.seek(index, branch), lambda _: self.app.pop())
+            self.app.work(lambda: self.app.model.seek(index, branch), lambda _: opening.back_to_play(self.app))
 
     def _set_count(self, index: int) -> None:
         self._count = COUNTS[index]

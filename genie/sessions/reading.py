@@ -8,7 +8,7 @@ from genie.bundle import Manifest
 from genie.errors import SessionError
 from genie.sessions import archive
 from genie.sessions.format import tokenizer_digest
-from genie.sessions.journal import Journal, is_journal, read_journal
+from genie.sessions.journal import Journal, read_journal
 from genie.sessions.recording import Recording
 from genie.world import World
 

@@ -1,13 +1,8 @@
-"""Session: a recording that is being played. It owns one live rollout and moves it to any frame of the tree, to the bit.
-
-The model's state at a frame is built again from the record: a few dozen recorded steps before it are taken again, each in one forced
-sampling pass (`Rollout.relive`). That takes as long anywhere in a session, however long it is, and also after it was closed and opened.
-"""
+"""Session: a recording that is being played: a tree of branches, a cursor in it, and the world's model standing there."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,6 @@ import numpy as np
 from genie.errors import GenieError, SessionError
 from genie.metrics import CHANGED_LEVELS
 from genie.runtime.actions import Action
-from genie.runtime.rollout import Recorded, Rollout, Snapshot
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
 from genie.sessions.archive import save
@@ -25,23 +19,20 @@ from genie.sessions.format import KEY_FRAME_EVERY, NO_TIME, Branch, Header, Kind
 from genie.sessions.frames import Frames
 from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_weights, read_session
-from genie.sessions.recording import Place, Recording
+from genie.sessions.recording import Recording
+from genie.sessions.simulation import Simulation
 from genie.world import World
 
-KEPT_STATES = 8  # snapshots of places that were gone to: going there again takes a millisecond
 PERSISTENCE_FRAMES = 30
 
 
 class Session:
     """A play: branches, a cursor, and the world's model standing at the cursor. Made by `start` or `open`; for one thread."""
 
-    def __init__(self, recording: Recording, world: World, rollout: Rollout, journal: Journal | None = None) -> None:
+    def __init__(self, recording: Recording, world: World, journal: Journal | None = None) -> None:
         self.world, self.recording, self.journal = world, recording, journal
-        self._rollout = rollout
-        self._origin = rollout.snapshot()
-        self._live: Place = (0, 0)  # where the model's state stands
-        self._states: OrderedDict[Place, Snapshot] = OrderedDict()
         self._frames = Frames(recording, world.engine.codec.paint)
+        self._model = Simulation(recording, world, self._frames)
 
     @classmethod
     def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
@@ -55,10 +46,10 @@ class Session:
             SessionError: the journal's folder is taken.
         """
         frames = world.prompt_frames(prompt)
-        rollout = world.start(frames, seed, **sampling)
-        recording = Recording(Header.new(world, seed, rollout.sampling, len(frames)), frames)
-        recording.add_branch(Branch(id=0, sampling=rollout.sampling))
-        return cls(recording, world, rollout, Journal.begin(journal, recording) if journal is not None else None)
+        chosen = world.sampling.override(sampling)
+        recording = Recording(Header.new(world, seed, chosen, len(frames)), frames)
+        recording.add_branch(Branch(id=0, sampling=chosen))
+        return cls(recording, world, Journal.begin(journal, recording) if journal is not None else None)
 
     @classmethod
     def open(cls, path: str | Path, world: World, *, journal: Path | None = None) -> Session:
@@ -77,10 +68,9 @@ class Session:
         else:
             recording = read_session(path)
         check_same_weights(recording, world, path)
-        rollout = world.start(recording.prompt, recording.header.seed, **recording.header.sampling.model_dump())
         if journal is not None:
             log = Journal.begin(journal, recording)
-        session = cls(recording, world, rollout, log)
+        session = cls(recording, world, log)
         session.seek(session.index)
         return session
 
@@ -145,20 +135,17 @@ class Session:
         found = self.world.action_table.find(action)
         controls = self.recording.controls_number(keys)
         number = self._branch_to_write()
-        branch = self.recording.branch(number)
-        self._rollout.salt, self._rollout.sampling = branch.salt, branch.sampling
         began = time.perf_counter()
-        frame = self._rollout.step(found)
+        frame = self._model.step(number, found)
         seconds = time.perf_counter() - began
         row = np.zeros((), self.recording.row)
         row["action"], row["controls"] = found.id, controls
-        row["tokens"], row["settled"] = self._rollout.tokens, np.packbits(self._rollout.settled)
+        row["tokens"], row["settled"] = self._model.rollout.tokens, np.packbits(self._model.rollout.settled)
         row["pixels"], row["step"], row["latency"] = pixel_hash(frame), _tenths(seconds * 1000), _tenths(latency_ms)
         self.recording.append(number, row)
-        self._live = self.recording.cursor
-        self._frames.put(self._live, frame)
+        self._frames.put(self.recording.cursor, frame)
         if self.index % KEY_FRAME_EVERY == 0:
-            self.recording.add_key_frame(self._live, png(frame))
+            self.recording.add_key_frame(self.recording.cursor, png(frame))
         return frame
 
     def seek(self, index: int, branch: int | None = None) -> None:
@@ -169,7 +156,7 @@ class Session:
             number = target.parent
         if not 0 <= index <= target.end:
             raise SessionError(f"the path to branch {number} has the frames 0 … {target.end}, not {index}.")
-        self._go((self.recording.owner(number, index), index))
+        self._model.go((self.recording.owner(number, index), index))
         if (number, index) != self.recording.cursor:
             self.recording.set_cursor((number, index))
 
@@ -218,13 +205,10 @@ class Session:
         Args:
             stick: how many context frames take the edit.
         """
-        self._go((self._owner(), self.index))
-        before = self._rollout.snapshot()
-        self._rollout.edit(frame, stick)  # refuses a wrong frame before anything is noted
+        self._model.go((self._owner(), self.index))
+        self._model.edit(len(self.recording), frame, stick)  # refuses a wrong frame before anything is noted
         number = self._begin("edit", edit=frame.copy(), stick=stick)
-        self._keep(self._live, before)
-        self._live = (number, self.index)
-        self.recording.set_cursor(self._live)
+        self.recording.set_cursor((number, self.index))
         return number
 
     def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
@@ -250,12 +234,13 @@ class Session:
         edit = self.recording.branch(self._owner())
         if edit.kind != "edit" or edit.start != self.index:
             raise GenieError("go to an edited frame first: its persistence is tried from there.")
-        self._go((edit.id, edit.start))
-        here = self._rollout.snapshot()
-        self._rollout.salt, self._rollout.sampling = edit.salt, edit.sampling
+        self._model.go((edit.id, edit.start))
+        rollout = self._model.rollout
+        here = rollout.snapshot()
+        self._model.take_on(edit.id)
         for _ in range(frames):
-            later = self._rollout.step(self.world.action_table.idle)
-        self._rollout.restore(here)
+            later = rollout.step(self.world.action_table.idle)
+        rollout.restore(here)
         return self._still_there(edit, later)
 
     def bookmark(self, label: str = "") -> int:
@@ -309,7 +294,7 @@ class Session:
     def _branch_to_write(self) -> int:
         """The branch that the next step belongs to, with the model at its end."""
         number, index = self.recording.cursor
-        self._go((self._owner(), index))
+        self._model.go((self._owner(), index))
         return number if index == self.recording.branch(number).end else self._begin("branch")
 
     def _begin(self, kind: Kind, edit: np.ndarray | None = None, **fields: Any) -> int:
@@ -332,73 +317,6 @@ class Session:
         touched = (painted != before).any(axis=-1)
         same = (np.abs(painted - later) <= CHANGED_LEVELS).all(axis=-1)
         return float(same[touched].mean()) if touched.any() else 1.0
-
-    # Moving the model.
-
-    def _go(self, place: Place) -> None:
-        """Bring the model's state to a frame of the branch that holds it."""
-        if place == self._live:
-            return
-        line = self.recording.line(*place)
-        recall, past = self._rollout.recall
-        edits = [first for number, first, _ in line if number in self.recording.edits]
-        begin = place[1] - recall
-        for start in reversed(edits):  # what an edit did to the frames before it is done again, so begin before it
-            if begin - past < start <= begin:
-                begin = start - 1
-        at = self._nearest(line, max(0, begin))
-        if at is None:
-            at = (self.recording.owner(place[0], begin), begin)
-            known = [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)]
-            self._rollout.jump(begin, known)
-        self._relive(line, at)
-        self._live = place
-        self._keep(place, self._rollout.snapshot())
-
-    def _nearest(self, line: list[tuple[int, int, int]], least: int) -> Place | None:
-        """The latest place on a path, from frame `least` on, whose state is at hand, restored; None: there is none."""
-        held = {number: (first, last) for number, first, last in line}
-
-        def on_path(place: Place) -> bool:
-            first, last = held.get(place[0], (1, 0))
-            return first <= place[1] <= last and place[1] >= least
-
-        places = [place for place in (self._live, *self._states, (0, 0)) if on_path(place)]
-        if not places:
-            return None
-        order = {number: position for position, (number, _, _) in enumerate(line)}
-        best = max(places, key=lambda place: (place[1], order[place[0]]))
-        if best != self._live:
-            self._rollout.restore(self._states.get(best, self._origin))
-        return best
-
-    def _relive(self, line: list[tuple[int, int, int]], at: Place) -> None:
-        """Take the recorded steps and edits of a path from a place on it to its end."""
-        begun = False
-        for number, first, last in line:
-            if not begun:
-                begun = number == at[0]
-            elif number in self.recording.edits:
-                self._rollout.edit(self.recording.edits[number], self.recording.branch(number).stick)
-            if begun:
-                for index in range(max(first, at[1]) + 1, last + 1):
-                    self._rollout.relive(self._recorded(number, index))
-
-    def _recorded(self, branch: int, index: int) -> Recorded:
-        """A step as the rollout takes it, its frame as it was before an edit."""
-        owner = self.recording.owner(branch, index)
-        while owner in self.recording.edits and index == self.recording.branch(owner).start:
-            parent = self.recording.branch(owner).parent
-            assert parent is not None
-            owner = self.recording.owner(parent, index)
-        step = records.step_of(self.recording, owner, index)
-        return Recorded(self._frames.at(owner, index), step.action, step.tokens, step.settled)
-
-    def _keep(self, place: Place, state: Snapshot) -> None:
-        self._states[place] = state
-        self._states.move_to_end(place)
-        while len(self._states) > KEPT_STATES:
-            self._states.popitem(last=False)
 
 
 def _tenths(milliseconds: float | None) -> int:

@@ -1,0 +1,125 @@
+"""Simulation: the world's model, brought to any frame of a recording, to the bit.
+
+The model's state at a frame is built again from the record: a few dozen recorded steps before it are taken again, each in one forced
+sampling pass (`Rollout.relive`). That takes as long anywhere in a session, however long it is, and also after it was closed and opened.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from genie.runtime.actions import Action
+from genie.runtime.rollout import Recorded, Snapshot
+from genie.sessions.frames import Frames
+from genie.sessions.recording import Place, Recording, step_of
+from genie.world import World
+
+KEPT_STATES = 8  # snapshots of places that were gone to: going there again takes a millisecond
+
+Line = list[tuple[int, int, int]]  # `Recording.line`
+
+
+class Simulation:
+    """One rollout of a world with the recording's weights, standing at one frame of it."""
+
+    def __init__(self, recording: Recording, world: World, frames: Frames) -> None:
+        header = recording.header
+        self._recording, self._frames = recording, frames
+        self.rollout = world.start(recording.prompt, header.seed, **header.sampling.model_dump())
+        self.place: Place = (0, 0)  # where the model's state stands: a branch and a frame that this branch holds
+        self._origin = self.rollout.snapshot()
+        self._states: OrderedDict[Place, Snapshot] = OrderedDict()
+
+    def step(self, branch: int, action: Action | int) -> np.ndarray:
+        """Make the next frame, uint8 [H, W, 3], as a step of this branch; it must then be recorded before anything else is done."""
+        self.take_on(branch)
+        frame = self.rollout.step(action)
+        self.place = (branch, self.place[1] + 1)
+        return frame
+
+    def take_on(self, branch: int) -> None:
+        """Draw as a branch does: its salt, its sampling."""
+        found = self._recording.branch(branch)
+        self.rollout.salt, self.rollout.sampling = found.salt, found.sampling
+
+    def edit(self, branch: int, frame: np.ndarray, stick: int) -> None:
+        """Put an edited frame in place of the current one, as the beginning of this branch."""
+        self._keep(self.place, self.rollout.snapshot())
+        self.rollout.edit(frame, stick)
+        self.place = (branch, self.place[1])
+
+    def go(self, place: Place, fresh: bool = False) -> None:
+        """Bring the model's state to a frame of the branch that holds it.
+
+        Args:
+            fresh: from the record alone, whatever is at hand.
+        """
+        if place == self.place and not fresh:
+            return
+        line = self._recording.line(*place)
+        recall, past = self.rollout.recall
+        edits = [first for number, first, _ in line if number in self._recording.edits]
+        begin = place[1] - recall
+        for start in reversed(edits):  # what an edit did to the frames before it is done again, so begin before it
+            if begin - past < start <= begin:
+                begin = start - 1
+        at = self._nearest(line, max(0, begin), begin < past, fresh)
+        if at is None:
+            at = (self._recording.owner(place[0], begin), begin)
+            self.rollout.jump(begin, [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)])
+        self._relive(line, at)
+        self.place = place
+        self._keep(place, self.rollout.snapshot())
+
+    def _nearest(self, line: Line, least: int, early: bool, fresh: bool) -> Place | None:
+        """The latest place on a path, from frame `least` on, whose state is at hand, restored; None: there is none.
+
+        Where the path is `early`, it can always begin at frame 0.
+        """
+        order = {number: position for position, (number, _, _) in enumerate(line)}
+
+        def on_path(place: Place) -> bool:
+            if place[0] not in order or place[1] < least:
+                return False
+            _, first, last = line[order[place[0]]]
+            return first <= place[1] <= last
+
+        places = [] if fresh else [place for place in (self.place, *self._states) if on_path(place)]
+        if early and not places:
+            places = [(0, 0)]
+        if not places:
+            return None
+        best = max(places, key=lambda place: (place[1], order[place[0]]))
+        if fresh or best != self.place:
+            self.rollout.restore(self._origin if fresh or best not in self._states else self._states[best])
+        return best
+
+    def _relive(self, line: Line, at: Place) -> None:
+        """Take the recorded steps and edits of a path from a place on it to its end."""
+        begun = False
+        for number, first, last in line:
+            if not begun:
+                begun = number == at[0]
+            elif number in self._recording.edits:
+                self.rollout.edit(self._recording.edits[number], self._recording.branch(number).stick)
+            if begun:
+                for index in range(max(first, at[1]) + 1, last + 1):
+                    self.rollout.relive(self._recorded(number, index))
+
+    def _recorded(self, branch: int, index: int) -> Recorded:
+        """A step as the rollout takes it, its frame as it was before an edit."""
+        owner = self._recording.owner(branch, index)
+        while owner in self._recording.edits and index == self._recording.branch(owner).start:
+            parent = self._recording.branch(owner).parent
+            assert parent is not None
+            owner = self._recording.owner(parent, index)
+        step = step_of(self._recording, owner, index)
+        return Recorded(self._frames.at(owner, index), step.action, step.tokens, step.settled)
+
+    def _keep(self, place: Place, state: Snapshot) -> None:
+        self._states[place] = state
+        self._states.move_to_end(place)
+        while len(self._states) > KEPT_STATES:
+            self._states.popitem(last=False)

@@ -181,7 +181,7 @@ class App:
         if shown is not None and shown is not self._presented:
             self._presented = shown
             if shown.since is not None:
-                self.model.figures.latency.append(time.perf_counter() - shown.since)
+                self.model.figures.key_to_screen.append(time.perf_counter() - shown.since)
 
     def picture(self) -> np.ndarray:
         """What the window shows, uint8 [H, W, 3]."""
@@ -279,7 +279,7 @@ class App:
 
     def _open_window(self, size: tuple[int, int]) -> None:
         full = self.settings.full_screen
-        self.surface = pygame.display.set_mode((0, 0) if full else size, pygame.FULLSCREEN if full else pygame.RESIZABLE)
+        self.surface: pygame.Surface = pygame.display.set_mode((0, 0) if full else size, pygame.FULLSCREEN if full else pygame.RESIZABLE)
 
     def _draw_toasts(self) -> None:
         theme, bottom = self.theme, self.surface.get_height() - 70

@@ -186,7 +186,9 @@ class Chip(Widget):
         pygame.draw.rect(surface, look.TEXT if self._chosen else look.LINE, rect, 3 if self._chosen else 1, border_radius=5)
 
 
-def add_tools(flow: Flow, app: App, painting: Painting, tools: Toolbox, rebuild: Callable[[], object], changed: Callable[[], object]) -> None:
+def add_tools(
+    flow: Flow, app: App, painting: Painting, tools: Toolbox, rebuild: Callable[[], object], changed: Callable[[], object]
+) -> None:
     """The row of tools, the palette and the stamps."""
 
     def choose(name: str, value: object) -> Callable[[], object]:

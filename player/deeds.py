@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from genie.errors import GenieError
@@ -88,7 +88,7 @@ def undo(app: App) -> None:
 def reroll(app: App) -> None:
     """Other dice: where the take goes on, from here; at its end the last second once more."""
 
-    def work() -> Iterator[int]:
+    def work() -> Generator[int, None, int]:
         session = app.model.settle()
         end = session.recording.branch(session.branch).end
         if session.index < end:

@@ -28,7 +28,7 @@ class Hud:
         model, world, facts = self._model, self._model.world, self._model.facts
         assert world is not None and facts is not None
         timing = model.figures
-        waits = list(timing.latency)
+        waits = list(timing.key_to_screen)
         context = world.engine.context
         filled = min(1.0, (shown.index + facts.prompt_length) / context)
         drift = self._drift(shown.frame)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from inspect import isgenerator
-from typing import Any
+from typing import Any, cast
 
 
 @dataclass(eq=False)
@@ -42,13 +42,12 @@ class Job:
                 if not isgenerator(made):
                     self.result, self.done = made, True
                     return
-                self._slices = made
+                self._slices = cast("Generator[Any, None, Any]", made)
             self.progress = next(self._slices)
         except StopIteration as end:
             self.result, self.done = end.value, True
         except Exception as error:
             self.error, self.done = error, True
-
 
     def end(self) -> None:
         """Leave the rest of it."""

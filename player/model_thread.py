@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -52,7 +52,8 @@ class Figures:
 
     step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     finished: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    latency: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # key to screen, seconds
+    key_to_frame: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # seconds
+    key_to_screen: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # seconds, noted by the window
 
     @property
     def rate(self) -> float:
@@ -84,6 +85,13 @@ class Take:
     last: int = -1
 
 
+class Companion(Protocol):
+    """What runs beside the world under the same actions: the real game."""
+
+    def step(self, action: str, made: np.ndarray) -> None:
+        """One frame of it; `made` is the world's."""
+
+
 class ModelThread:
     """Steps the session at absolute deadlines; sleeps while paused. Everything public may be called from the window's thread."""
 
@@ -107,6 +115,7 @@ class ModelThread:
         self.speed = 1.0
         self.driver = "human"
         self.take: Take | None = None
+        self.companion: Companion | None = None
         self.figures = Figures()
         self.newest: Shown | None = None
         self.facts: Facts | None = None
@@ -197,13 +206,13 @@ class ModelThread:
 
     # Called in the model thread only: by jobs.
 
-    def play(self, session: Session | None) -> None:
-        """Take over a session, closing the one before."""
+    def play(self, session: Session | None, companion: Companion | None = None) -> None:
+        """Take over a session, closing the one before; a companion gets every action too."""
         if self.session is not session:
             self._close_session()
         self.session = session
         self.map = ActionMap(session.world) if session is not None else None
-        self._view, self._checks, self.take = None, [], None
+        self._view, self._checks, self.take, self.companion = None, [], None, companion
         self.hand_over("human")
         self.figures = Figures()
         self.error = None
@@ -347,8 +356,12 @@ class ModelThread:
         waited = (began - reading.since) * 1000 if reading.since is not None else None
         frame = session.step(action, reading.sources, waited)
         now = time.perf_counter()
+        if self.companion is not None:
+            self.companion.step(action.name, frame)
         self.figures.step_seconds.append(now - began)
         self.figures.finished.append(now)
+        if reading.since is not None:
+            self.figures.key_to_frame.append(now - reading.since)
         self.show(action.name, reading.since, frame)
         self._check_edits(session)
 
@@ -369,4 +382,3 @@ class ModelThread:
             kept = session.edit_persistence()
             if kept is not None:
                 self.notes.append(f"{PERSISTENCE} frames after the edit {kept:.0%} of its pixels are as painted.")
-

@@ -12,6 +12,7 @@ from genie.world import World, load_world
 from player.picture_files import SUFFIXES, read_picture
 
 if TYPE_CHECKING:
+    from genie.sessions.recording import Recording
     from genie.sessions.session import Session
     from player.app import App
 
@@ -49,14 +50,19 @@ def open_session(app: App, path: Path) -> None:
     app.work(lambda: go_on(app, path), lambda _: show_play(app, paused=True), "open")
 
 
+def world_of(app: App, recording: Recording) -> World:
+    """The world that made a recording: an open one with its weights, else the installed one of its name (model thread)."""
+    made_by = recording.header.world
+    fitting = [world for world in app.worlds.values() if world.manifest.weights_digest == made_by.weights]
+    return fitting[0] if fitting else world_for(app, made_by.name)
+
+
 def go_on(app: App, path: Path) -> Session:
     """Open a session with its own world and take it over (model thread)."""
     from genie.sessions.reading import read_session
     from genie.sessions.session import Session
 
-    made_by = read_session(path).header.world
-    fitting = [world for world in app.worlds.values() if world.manifest.weights_digest == made_by.weights]
-    world = fitting[0] if fitting else world_for(app, made_by.name)
+    world = world_of(app, read_session(path))
     session = Session.open(path, world, journal=app.shelf.new_journal(world.name) if path.is_file() else None)
     app.shelf.stays_at(session, path)
     app.model.play(session)

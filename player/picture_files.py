@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import warnings
@@ -72,6 +73,12 @@ def paste_picture(resolution: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
     if not isinstance(found, Image.Image):
         raise GenieError("there is no picture in the clipboard.")
     return to_frame(found, resolution, fit)
+
+
+def png_frame(data: bytes) -> np.ndarray:
+    """A PNG that was checked already as a frame uint8 [H, W, 3]."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB")).copy()
 
 
 def surface_of(frame: np.ndarray) -> pygame.Surface:

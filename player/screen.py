@@ -196,7 +196,9 @@ class Screen:
             if rect.colliderect(body):
                 widget.draw(surface, rect, self.app.theme, widget is self.focused)
                 if widget is self.focused:
-                    pygame.draw.rect(surface, look.ACCENT if not widget.captured else self.app.theme.bad, rect.inflate(4, 4), 2, border_radius=8)
+                    pygame.draw.rect(
+                        surface, look.ACCENT if not widget.captured else self.app.theme.bad, rect.inflate(4, 4), 2, border_radius=8
+                    )
         if self._bottom > body.height:
             part = max(24, body.height * body.height // self._bottom)
             top = body.y + (body.height - part) * self.scroll // max(1, self._bottom - body.height)
@@ -233,4 +235,3 @@ def _distance(here: pygame.Rect, there: pygame.Rect, direction: str) -> float | 
 def _moved(kept: Widget, fresh: Widget) -> bool:
     kept.rect = fresh.rect
     return True
-

@@ -38,13 +38,13 @@ class Shelf:
 
     def new_journal(self, world: str) -> Path:
         """Where a new session writes while it is played."""
-        return _free(self.place("journals") / f"{world}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return free_path(self.place("journals") / f"{world}-{time.strftime('%Y%m%d-%H%M%S')}")
 
     def path_of(self, session: Session) -> Path:
         """Where an open session is kept."""
         if id(session) not in self._paths:
             name = f"{session.world.name}-{time.strftime('%Y%m%d-%H%M%S')}{SUFFIX}"
-            self._paths[id(session)] = _free(self.place("sessions") / name)
+            self._paths[id(session)] = free_path(self.place("sessions") / name)
         return self._paths[id(session)]
 
     def stays_at(self, session: Session, path: Path) -> None:
@@ -81,7 +81,7 @@ class Shelf:
 
     def save_picture(self, picture: np.ndarray, kind: str = "screenshots") -> Path:
         """Write uint8 [H, W, 3] as a PNG; returns where."""
-        path = _free(self.place(kind) / f"genie-{time.strftime('%Y%m%d-%H%M%S')}.png")
+        path = free_path(self.place(kind) / f"genie-{time.strftime('%Y%m%d-%H%M%S')}.png")
         partial = path.with_suffix(".partial")
         try:
             Image.fromarray(picture).save(partial, "PNG")
@@ -91,7 +91,7 @@ class Shelf:
         return path
 
 
-def _free(path: Path) -> Path:
+def free_path(path: Path) -> Path:
     """The path, or one with a number if something is there."""
     candidate, number = path, 2
     while candidate.exists():

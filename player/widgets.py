@@ -84,7 +84,9 @@ class Text(Widget):
 class Button(Widget):
     """A label to press."""
 
-    def __init__(self, key: str, label: str, on_press: Callable[[], object], hint: str = "", enabled: bool = True, on: bool = False) -> None:
+    def __init__(
+        self, key: str, label: str, on_press: Callable[[], object], hint: str = "", enabled: bool = True, on: bool = False
+    ) -> None:
         super().__init__(key, on_press, hint, enabled)
         self.label, self.on = label, on
 
@@ -106,7 +108,9 @@ class Button(Widget):
 class Choice(Button):
     """One of several values: press for the next, turn left or right."""
 
-    def __init__(self, key: str, label: str, options: Sequence[str], index: int, on_change: Callable[[int], object], hint: str = "") -> None:
+    def __init__(
+        self, key: str, label: str, options: Sequence[str], index: int, on_change: Callable[[int], object], hint: str = ""
+    ) -> None:
         super().__init__(key, label, self._next, hint)
         self.options, self.index, self._on_change = list(options), index, on_change
 

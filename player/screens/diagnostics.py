@@ -85,8 +85,8 @@ def report(app: App) -> str:
             f"session: seed {model.facts.seed}, salt {model.newest.salt}, branch {model.newest.branch}, frame {model.newest.index}, "
             f"mode {model.mode}, driver {model.driver}",
             f"steps p50 {figures.milliseconds(50):.1f} ms, p99 {figures.milliseconds(99):.1f} ms, "
-            f"key to screen {max(figures.latency) * 1000:.0f} ms at most"
-            if figures.latency
+            f"key to screen {max(figures.key_to_screen) * 1000:.0f} ms at most"
+            if figures.key_to_screen
             else f"steps p50 {figures.milliseconds(50):.1f} ms, p99 {figures.milliseconds(99):.1f} ms",
         ]
     else:

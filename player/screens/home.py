@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class Leave(Screen):
         flow.add(Button("stay", "Stay", self.app.pop))
 
 
-def _cards() -> object:
+def _cards() -> Generator[None, None, list[Card]]:
     """The cards of the installed worlds; a generator, since reading them takes a moment each."""
     cards = []
     for name, path in installed_worlds().items():
@@ -120,4 +121,3 @@ def _cards() -> object:
         except GenieError as error:
             cards.append(Card(name, (name, f"cannot be opened: {error}"), None))
     return cards
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,12 @@ from player import theme as look
 from player.app import App
 from player.bindings import pretty
 from player.capture import ChordCatcher
+from player.jobs import Job
 from player.motion import mean_change, mean_motion
 from player.picture_files import surface_of
 from player.screen import Screen
+from player.settings import ActionSettings
+from player.theme import Theme
 from player.widgets import Button, Choice, Field, Flow, Picture
 
 FRAMES = 16  # of each rollout
@@ -48,7 +51,7 @@ class Lab(Screen):
         self._rolls: dict[int, Roll] = {}
         self._waiting = ""
         self._moment = -1
-        self._job = None
+        self._job: Job | None = None
 
     @property
     def _actions(self) -> list[Action]:
@@ -71,8 +74,8 @@ class Lab(Screen):
             flow.add(Choice("kind", "actions", ("latent", "named"), KINDS.index(self._kind), self._set_kind))
         flow.add(Button("again", "Roll again", self._roll))
         flow.newline()
-        cell = 64 * 3 + 40 if flow.area.width >= 4 * (64 * 3 + 60) else 64 * 2 + 40
-        scale = 3 if cell > 200 else 2
+        scale = 3 if flow.area.width >= 4 * (64 * 3 + 50) else 2
+        cell = max(64 * scale + 40, (flow.area.width - 3 * flow._theme.gap) // 4 if flow.area.width > 700 else 0)
         moment = self._frame_now()
         for place, action in enumerate(self._actions):
             roll = self._rolls.get(action.id)
@@ -82,7 +85,7 @@ class Lab(Screen):
             told = f"moves {roll.motion[0]:+.1f}, {roll.motion[1]:+.1f}; changes {roll.change:.1f}" if roll is not None else "rolling …"
             keys = ", ".join(pretty(chord) for chord in (*mine.keys, *mine.pad)) or " + ".join(action.keys) or "no key"
             flow.add(Tile(f"action:{action.id}", picture, (name, told, keys), scale, lambda place=place: self._choose(place),  # type: ignore[misc]
-                          roll, place == self._chosen))  # fmt: skip
+                          roll, place == self._chosen), width=cell)  # fmt: skip
         action = self._actions[min(self._chosen, len(self._actions) - 1)]
         mine = self._settings(action)
         flow.heading(f"{action.name}: name and keys")
@@ -128,7 +131,7 @@ class Lab(Screen):
         self._rolls = rolls
         self.rebuild()
 
-    def _rollouts(self, actions: list[Action]) -> Iterator[dict[int, Roll]]:
+    def _rollouts(self, actions: list[Action]) -> Generator[dict[int, Roll], None, dict[int, Roll]]:
         """All actions in one batch from the frames before the cursor, a frame a slice (model thread)."""
         session = self.app.model.settle()
         first = max(0, session.index - session.world.engine.context)
@@ -147,10 +150,10 @@ class Lab(Screen):
             yield dict(rolls)
         return rolls
 
-    def _settings(self, action: Action) -> object:
+    def _settings(self, action: Action) -> ActionSettings:
         return self.app.settings.action(self._world.name, action.id)
 
-    def _mine(self) -> object:
+    def _mine(self) -> ActionSettings:
         return self._settings(self._actions[self._chosen])
 
     def _name(self, text: str) -> None:
@@ -192,16 +195,25 @@ class Lab(Screen):
 class Tile(Picture):
     """A rollout with an arrow for its mean motion."""
 
-    def __init__(self, key: str, picture: pygame.Surface | None, lines: tuple[str, ...], scale: int, on_press: object, roll: Roll | None, on: bool) -> None:
-        super().__init__(key, picture, lines, scale, on_press, "Press to name it and bind keys.", on)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        key: str,
+        picture: pygame.Surface | None,
+        lines: tuple[str, ...],
+        scale: int,
+        on_press: Callable[[], object],
+        roll: Roll | None,
+        on: bool,
+    ) -> None:
+        super().__init__(key, picture, lines, scale, on_press, "Press to name it and bind keys.", on)
         self.roll = roll
 
-    def draw(self, surface: pygame.Surface, rect: pygame.Rect, theme: object, focused: bool) -> None:
-        super().draw(surface, rect, theme, focused)  # type: ignore[arg-type]
+    def draw(self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, focused: bool) -> None:
+        super().draw(surface, rect, theme, focused)
         if self.roll is None:
             return
         x, y = rect.x + 30, rect.y + 30
-        dx, dy = (value * 10 for value in self.roll.motion)
+        dx, dy = (value * 16 for value in self.roll.motion)
         pygame.draw.circle(surface, look.BACKGROUND, (x, y), 18)
         pygame.draw.circle(surface, look.TEXT, (x, y), 18, 1)
         far = max(1.0, (dx * dx + dy * dy) ** 0.5)

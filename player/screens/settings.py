@@ -108,4 +108,3 @@ def _title(target: str) -> str:
 
 def _nearest(values: tuple[float, ...], value: float) -> int:
     return min(range(len(values)), key=lambda index: abs(values[index] - value))
-

@@ -81,11 +81,17 @@ class Studio(Screen):
         flow.add(canvas)
         self._build_ahead(flow, canvas.rect.width + flow._theme.gap)
         flow.newline()
-        flow.add(Button("play", "Play from here", lambda: opening.play_from(app, self.prompt(), self._seed), "Begin a session with this frame."))
+        flow.add(
+            Button("play", "Play from here", lambda: opening.play_from(app, self.prompt(), self._seed), "Begin a session with this frame.")
+        )
         flow.add(Choice("seed", "seed", [str(seed) for seed in SEEDS], self._seed, self._set_seed, "Another roll of the dice."))
         flow.add(Button("load", "Load a picture …", lambda: self._choose_file(), "Any picture file; or drop one on the window."))
         flow.add(Button("paste", "Paste", self._paste, "The picture in the clipboard."))
-        flow.add(Choice("fit", "larger pictures", FITS, FITS.index(self._fit), self._set_fit, "crop fills the frame, fit shows the whole picture."))
+        flow.add(
+            Choice(
+                "fit", "larger pictures", FITS, FITS.index(self._fit), self._set_fit, "crop fills the frame, fit shows the whole picture."
+            )
+        )
         flow.newline()
         add_tools(flow, app, self.painting, self._tools, self.rebuild, self._changed)
         flow.heading("Prompts of this world")

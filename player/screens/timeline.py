@@ -145,7 +145,9 @@ class Tree(Widget):
             name = branch.label or branch.kind
             title = theme.fitted(f"{branch.id}  {name}", self._left(theme) - 16, 18, colour)
             surface.blit(title, (rect.x + 6, y + 6))
-            detail = f"{branch.start}–{branch.end}" + (f", salt {branch.salt}" if branch.salt else "") + (", pruned" if branch.pruned else "")
+            detail = (
+                f"{branch.start}–{branch.end}" + (f", salt {branch.salt}" if branch.salt else "") + (", pruned" if branch.pruned else "")
+            )
             surface.blit(theme.fitted(detail, self._left(theme) - 16, 16, look.DIM), (rect.x + 6, y + 8 + theme.font(18).get_linesize()))
             first, last = left + round(branch.start * each), left + round(branch.end * each)
             if branch.parent in tops:
@@ -273,7 +275,9 @@ class Timeline(Screen):
         app, branch = self.app, self._tree.branch if self._tree is not None else None
         assert branch is not None
         inner.add(Button("here", "Play from here", self._play_here, "Go to this frame; acting there begins a branch, nothing is lost."))
-        inner.add(Button("re-roll", f"Re-roll ×{self._count}", self._reroll, "The rest of this branch again under new salts, beside each other."))
+        inner.add(
+            Button("re-roll", f"Re-roll ×{self._count}", self._reroll, "The rest of this branch again under new salts, beside each other.")
+        )
         inner.add(Choice("count", "×", [str(count) for count in COUNTS], COUNTS.index(self._count), self._set_count))
         inner.add(Button("compare", "Compare with …" if self._other is None else "Stop comparing", self._compare,
                          "Keep this branch as the second picture, then choose another one.", on=self._other is not None))  # fmt: skip
@@ -341,7 +345,12 @@ class Timeline(Screen):
             deed(session)  # type: ignore[operator]
             self.app.model.show("")
 
-        self.app.work(work, lambda _: (self.app.say(say) if say else None, self.refresh()))
+        def done(_: object) -> None:
+            if say:
+                self.app.say(say)
+            self.refresh()
+
+        self.app.work(work, done)
 
     def _play_here(self) -> None:
         tree = self._tree
@@ -359,7 +368,7 @@ class Timeline(Screen):
             return
         branch, index, count = tree.branch.id, tree.index, self._count
 
-        def work() -> Iterator[str]:
+        def work() -> Iterator[int]:
             yield from reroll_many(self.app, branch, index, count)
 
         self.app.say(f"Re-rolling {count} times …")

@@ -14,7 +14,7 @@ from rich.progress import track
 from genie.errors import GenieError
 
 if TYPE_CHECKING:
-    from genie.runtime.rollout import Rollout
+    from genie.sessions.session import Session
     from genie.world import World
 
 DEFAULT_WORLD = "coinrun"
@@ -29,6 +29,8 @@ def play(
     frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Frames of a headless take.")] = 128,
     actions: Annotated[str | None, typer.Option(help="Script of a headless take, e.g. right:32,jump:8.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write a headless take: .mp4, .gif, .png or .npz.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save a headless take as a .session file as well.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="New folder where a headless take is written down while it is played.")] = None,
     scale: Annotated[int | None, typer.Option(min=1, max=32, help="Screen pixels a side of one world pixel.")] = None,
     passes: Annotated[int | None, typer.Option(min=1, max=64, help="Sampling passes a frame; default: the world's.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, max=10.0, help="Sampling temperature.")] = None,
@@ -36,10 +38,12 @@ def play(
     backend: Annotated[str, typer.Option(help="auto (see `genie bench`), onnx, onnx-int8, torch, …")] = "auto",
 ) -> None:
     """Play a world: arrows or WASD and Space act, P or Esc pauses and offers everything else, F1 helps. Without a world: home."""
-    if not headless and (actions is not None or out is not None):
-        raise GenieError("--actions and --out belong to a take without a window; add --headless.")
+    if not headless and any(option is not None for option in (actions, out, save, journal)):
+        raise GenieError("--actions, --out, --save and --journal belong to a take without a window; add --headless.")
+    if save is not None and not save.resolve().parent.is_dir():
+        raise GenieError(f"{save}: the folder {save.resolve().parent} does not exist; make it first.")
     if out is not None:
-        from genie.sessions.script import check_video_path
+        from genie.sessions.video import check_video_path
 
         check_video_path(out)
     sampling = {key: value for key, value in {"passes": passes, "temperature": temperature}.items() if value is not None}
@@ -51,8 +55,15 @@ def play(
             launch(opened, prompt, seed, scale, (device, backend), **sampling)
             return
         Console().print("There is no display here: playing a scripted take instead.")
+    from genie.sessions.session import Session
+
     opened = _opened(world, prompt, device, backend)
-    _headless(opened, opened.start(prompt, seed, **sampling), actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+    session = Session.start(opened, prompt, seed, journal=journal, **sampling)
+    _headless(opened, session, actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+    if save is not None:
+        session.save(save)
+        Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True)
+    session.close()
 
 
 def _opened(world: str | None, prompt: str | None, device: str, backend: str) -> World:
@@ -64,15 +75,16 @@ def _opened(world: str | None, prompt: str | None, device: str, backend: str) ->
     return opened
 
 
-def _headless(world: World, rollout: Rollout, script: str | None, frames: int, out: Path) -> None:
-    from genie.sessions.script import digest, parse_actions, play_script, write_video
+def _headless(world: World, session: Session, script: str | None, frames: int, out: Path) -> None:
+    from genie.sessions.script import digest, parse_actions, play_script
+    from genie.sessions.video import write_video
 
     console = Console()
     names = {action.name for action in world.actions}
     demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
     chosen = parse_actions(script or demo, world.action_table)
     began = time.perf_counter()
-    take = play_script(rollout, chosen, frames)
+    take = play_script(session, chosen, frames)
     made = np.stack(list(track(take, total=frames + 1, description="playing", console=console)))
     seconds = time.perf_counter() - began
     write_video(out, made, world.frame_rate)

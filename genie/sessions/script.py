@@ -1,21 +1,20 @@
-"""Scripted takes: actions written as `right:32,jump:8`, played without a window and written as video."""
+"""Scripted takes: actions written as `right:32,jump:8`, played without a window."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import imageio.v3 as iio
 import numpy as np
 
-from genie.errors import ActionError, GenieError
+from genie.errors import ActionError
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.rollout import Rollout
 
-SCALE = 6  # pixels a side that one pixel of the world takes in a video
-VIDEO_SUFFIXES = (".mp4", ".gif", ".png", ".npz")
+if TYPE_CHECKING:
+    from genie.sessions.session import Session
+
 MAX_FRAMES = 1_000_000
 
 
@@ -37,7 +36,7 @@ def parse_actions(text: str, table: ActionTable) -> list[Action]:
     return found
 
 
-def play_script(rollout: Rollout, actions: Sequence[Action], frames: int) -> Iterator[np.ndarray]:
+def play_script(rollout: Rollout | Session, actions: Sequence[Action], frames: int) -> Iterator[np.ndarray]:
     """The first frame and `frames` more, uint8 [H, W, 3]; the script starts over when it ends."""
     yield rollout.frame
     for index in range(frames):
@@ -47,41 +46,3 @@ def play_script(rollout: Rollout, actions: Sequence[Action], frames: int) -> Ite
 def digest(frames: np.ndarray) -> str:
     """A short fingerprint of frames uint8 [T, H, W, 3]: equal takes have equal ones."""
     return hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()[:16]
-
-
-def check_video_path(path: Path) -> None:
-    """Refuse a file name that `write_video` could not write, before any work is done.
-
-    Raises:
-        GenieError: an unknown suffix or a folder that does not exist.
-    """
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise GenieError(f"{path}: write one of {', '.join(VIDEO_SUFFIXES)}.")
-    if not path.resolve().parent.is_dir():
-        raise GenieError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
-
-
-def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
-    """Write frames uint8 [T, H, W, 3]: mp4 or gif enlarged, png as a contact sheet, npz as they are (lossless)."""
-    check_video_path(path)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    match path.suffix.lower():
-        case ".mp4":
-            with iio.imopen(partial, "w", plugin="pyav") as file:
-                file.init_video_stream("libx264", fps=round(rate) if float(rate).is_integer() else rate)
-                for frame in frames:
-                    file.write_frame(_enlarged(frame))
-        case ".gif":
-            iio.imwrite(partial, [_enlarged(frame) for frame in frames], duration=round(1000 / rate), loop=0)
-        case ".png":
-            from genie.pictures import grid
-
-            rows = [frames[i : i + 16] for i in range(0, len(frames), 16)]
-            iio.imwrite(partial, grid(rows))
-        case _:
-            np.savez_compressed(partial, frames=frames)
-    os.replace(partial, path)
-
-
-def _enlarged(frame: np.ndarray) -> np.ndarray:
-    return frame.repeat(SCALE, axis=0).repeat(SCALE, axis=1)

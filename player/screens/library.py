@@ -57,7 +57,11 @@ class Library(Screen):
         if self._chosen is not None:
             flow.heading(self._chosen.name)
             path = self._chosen
-            flow.add(Button("open", "Open", lambda: opening.open_session(self.app, path), "Go on where it was left; it can be rewound to its start."))
+            flow.add(
+                Button(
+                    "open", "Open", lambda: opening.open_session(self.app, path), "Go on where it was left; it can be rewound to its start."
+                )
+            )
             flow.add(Button("export", "Export …", lambda: self._export(path), "Video, pictures, actions, a dataset."))
             flow.add(Button("remove", "Really remove it?" if self._sure else "Remove", lambda: self._remove(path), "The file is deleted."))
             flow.newline()
@@ -119,4 +123,3 @@ def _picture(recording: Recording) -> np.ndarray:
     if recording.key_frames:
         return png_frame(recording.key_frames[max(recording.key_frames, key=lambda place: place[1])])
     return recording.prompt[-1]
-

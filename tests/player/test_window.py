@@ -11,9 +11,9 @@ import numpy as np
 import pygame
 import pytest
 from PIL import Image
+from player.window import PlayWindow, display_available
 
 import genie
-from player.window import PlayWindow, display_available
 
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 

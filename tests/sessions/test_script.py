@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import imageio.v3 as iio
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +9,7 @@ from hypothesis import strategies as st
 
 import genie
 from genie.runtime.actions import Action, ActionTable
-from genie.sessions.script import check_video_path, digest, parse_actions, write_video
+from genie.sessions.script import digest, parse_actions
 
 TABLE = ActionTable(tuple(Action(id=i, name=n, kind="recorded") for i, n in enumerate(("noop", "right", "right+jump"))))
 
@@ -31,30 +28,6 @@ def test_a_part_without_a_number_lasts_one_frame_and_ids_work() -> None:
 def test_a_wrong_script_is_refused(text: str) -> None:
     with pytest.raises(genie.ActionError):
         parse_actions(text, TABLE)
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".png", ".npz"])
-def test_every_format_is_written_whole(tmp_path: Path, suffix: str) -> None:
-    frames = np.zeros((20, 64, 64, 3), np.uint8)
-    frames[:, 20:40, 20:40] = np.arange(20, dtype=np.uint8)[:, None, None, None] * 10
-    path = tmp_path / f"take{suffix}"
-    write_video(path, frames, rate=15.0)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no partial file is left
-    if suffix == ".npz":
-        assert np.array_equal(np.load(path)["frames"], frames)
-    elif suffix == ".png":
-        assert iio.imread(path).shape[0] == 2 * 130 + 2
-    else:
-        read = iio.imread(path)
-        assert read.shape == (20, 384, 384, 3)
-        assert abs(int(read[19, 180, 180, 0]) - 190) < 12
-
-
-def test_an_unknown_format_or_folder_is_refused_before_playing(tmp_path: Path) -> None:
-    with pytest.raises(genie.GenieError, match=r"write one of \.mp4"):
-        check_video_path(tmp_path / "take.avi")
-    with pytest.raises(genie.GenieError, match="does not exist"):
-        check_video_path(tmp_path / "nowhere" / "take.mp4")
 
 
 def test_equal_frames_have_equal_fingerprints() -> None:

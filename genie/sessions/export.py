@@ -1,0 +1,310 @@
+"""Exports of a recording, always after play: videos, pictures, arrays, text, and datasets to train on.
+
+A path is exported from the prompt to a branch's end; of a tree, every branch that is not pruned is exported once, from the frame it starts
+at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from genie.bundle import replacing
+from genie.data.store import UNKNOWN_ACTION, DatasetInfo, DatasetWriter
+from genie.errors import MissingDependencyError, SessionError
+from genie.sessions.format import NO_TIME, png
+from genie.sessions.frames import Frames
+from genie.sessions.recording import Recording
+from genie.sessions.video import SCALE, write_video
+
+Kind = Literal["mp4", "lossless", "gif", "png", "npz", "ndjson", "dataset", "minari"]
+SUFFIXES: dict[Kind, str] = {
+    "mp4": ".mp4", "lossless": ".mkv", "gif": ".gif", "png": "-frames", "npz": ".npz", "ndjson": ".ndjson",
+    "dataset": "-dataset", "minari": "-minari",
+}  # fmt: skip
+NEED_FRAMES: frozenset[Kind] = frozenset({"mp4", "lossless", "gif", "png", "dataset", "minari"})
+EPISODE_FRAMES = 1024  # of a dataset; a longer take becomes several episodes
+LEAST_EPISODE = 32
+HELD_OUT_SHARE = 0.2
+
+Progress = Callable[[int, int], None]  # frames done, frames in all
+
+
+@dataclass(frozen=True)
+class Take:
+    """The frames first … last on the path to a branch."""
+
+    branch: int
+    first: int
+    last: int
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+
+def takes(recording: Recording, branch: int | None = None, tree: bool = False) -> list[Take]:
+    """What to export: the path to a branch (default: the cursor's), or every branch of the tree that has frames.
+
+    Raises:
+        SessionError: no such branch.
+    """
+    if not tree:
+        number = recording.cursor[0] if branch is None else branch
+        return [Take(number, 0, recording.branch(number).end)]
+    return [Take(found.id, found.start, found.end) for found in recording.tree if not found.pruned and (found.length or found.id == 0)]
+
+
+def export(
+    recording: Recording,
+    frames: Frames | None,
+    kind: Kind,
+    out: Path,
+    wanted: list[Take],
+    scale: int | None = None,
+    gif_rate: float | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[Path]:
+    """Write takes in one of the `Kind`s; returns the files or folders that were written.
+
+    Args:
+        frames: the recording's pictures; None will do for npz and ndjson.
+        out: a file, or a folder that is new or empty (png, dataset, minari, and several takes as videos).
+        scale: pixels a side of one pixel in a video; default: 6, lossless 1.
+
+    Raises:
+        SessionError: `out` is taken, or there is too little to make a dataset of.
+        MissingDependencyError: Minari is wanted and not installed.
+    """
+    if kind in ("npz", "ndjson"):
+        _check_folder(out.parent)
+        (_write_npz if kind == "npz" else _write_ndjson)(recording, wanted, out)
+        return [out]
+    if frames is None:
+        raise TypeError(f"{kind} needs frames")
+    pictures = _Pictures(frames, progress, sum(take.frames for take in wanted))
+    single = len(wanted) == 1 and kind in ("mp4", "lossless", "gif")
+    if single:
+        _write_video(recording, pictures, kind, out, wanted[0], scale, gif_rate)
+        return [out]
+    _check_new(out)
+    if kind == "dataset":
+        _write_dataset(recording, pictures, wanted, out)
+    elif kind == "minari":
+        _write_minari(recording, pictures, wanted, out)
+    elif kind == "png":
+        _write_pngs(pictures, wanted, out)
+    else:
+        with replacing(out) as fresh:
+            for take in wanted:
+                _write_video(recording, pictures, kind, _file_of(fresh, take, SUFFIXES[kind]), take, scale, gif_rate)
+        return [_file_of(out, take, SUFFIXES[kind]) for take in wanted]
+    return [out]
+
+
+class _Pictures:
+    """Frames of takes, counted as they are read."""
+
+    def __init__(self, frames: Frames, progress: Progress, total: int) -> None:
+        self._frames, self._progress, self._total = frames, progress, total
+        self._done = 0
+
+    def __call__(self, take: Take) -> Iterator[np.ndarray]:
+        for index in range(take.first, take.last + 1):
+            yield self._frames.at(take.branch, index)
+            self._done += 1
+            self._progress(self._done, max(self._done, self._total))
+
+
+def _file_of(folder: Path, take: Take, suffix: str) -> Path:
+    return folder / f"branch-{take.branch}{suffix}"
+
+
+def _write_video(
+    recording: Recording, pictures: _Pictures, kind: Kind, out: Path, take: Take, scale: int | None, gif_rate: float | None
+) -> None:
+    if out.suffix.lower() != SUFFIXES[kind]:
+        raise SessionError(f"{out}: a {kind} video is a {SUFFIXES[kind]} file.")
+    size = scale if scale is not None else 1 if kind == "lossless" else SCALE
+    write_video(out, pictures(take), recording.header.world.frame_rate, size, gif_rate)
+
+
+def _write_pngs(pictures: _Pictures, wanted: list[Take], out: Path) -> None:
+    with replacing(out) as fresh:
+        for take in wanted:
+            folder = fresh if len(wanted) == 1 else _file_of(fresh, take, "")
+            folder.mkdir(exist_ok=True)
+            for index, frame in enumerate(pictures(take), start=take.first):
+                (folder / f"{index:06d}.png").write_bytes(png(frame))
+
+
+def _rows(recording: Recording, take: Take) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that made the frames first+1 … last of a take, and the branch of each."""
+    path = recording.path(take.branch, take.last)
+    owners = np.concatenate([np.full(last - first, number) for number, first, last in path.line])
+    return path.rows[take.first :], owners[take.first :]
+
+
+def _times(column: np.ndarray) -> np.ndarray:
+    """Milliseconds, NaN where there is none."""
+    return np.where(column == NO_TIME, np.float32(np.nan), column.astype(np.float32) / 10)
+
+
+def _write_npz(recording: Recording, wanted: list[Take], out: Path) -> None:
+    parts = [_rows(recording, take) for take in wanted]
+    rows, owners = (np.concatenate([part[i] for part in parts]) for i in range(2))
+    world, header = recording.header.world, recording.header
+    numbers = np.concatenate([np.arange(take.first + 1, take.last + 1) for take in wanted])
+    settled = np.unpackbits(rows["settled"], axis=1, count=world.positions * world.codes).astype(np.bool_)
+    partial = out.with_name(f".{out.name}.partial.npz")
+    np.savez_compressed(
+        partial,
+        branch=owners, frame=numbers, action=rows["action"], tokens=rows["tokens"],
+        settled=settled.reshape(len(rows), world.positions, world.codes), pixel_hash=rows["pixels"],
+        step_ms=_times(rows["step"]), latency_ms=_times(rows["latency"]), controls=rows["controls"],
+        salt=np.array([branch.salt for branch in recording.tree], np.int64)[owners],
+        keys=np.array(["+".join(controls) for controls in recording.controls], np.str_),
+        action_names=np.array([action.name for action in world.actions], np.str_),
+        prompt=recording.prompt, seed=np.int64(header.seed), world=np.str_(world.name), weights=np.str_(world.weights),
+        frame_rate=np.float64(world.frame_rate),
+    )  # fmt: skip
+    os.replace(partial, out)
+
+
+def _write_ndjson(recording: Recording, wanted: list[Take], out: Path) -> None:
+    def lines() -> Iterator[dict[str, Any]]:
+        yield {"type": "session", **recording.header.model_dump(mode="json")}
+        numbers = {part[0] for take in wanted for part in recording.line(take.branch, take.last)}
+        for number in sorted(numbers):
+            yield {"type": "branch", **recording.branch(number).model_dump(mode="json")}
+        for take in wanted:
+            for step in recording.path(take.branch, take.last)[take.first :]:  # type: ignore[union-attr]
+                yield {
+                    "type": "step", "branch": step.branch, "frame": step.index, "action": step.action, "name": step.action_name,
+                    "keys": step.keys, "tokens": step.tokens.tolist(), "pixel_hash": f"{step.pixels:016x}",
+                    "step_ms": step.step_ms, "latency_ms": step.latency_ms,
+                }  # fmt: skip
+
+    partial = out.with_name(f".{out.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for line in lines():
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    os.replace(partial, out)
+
+
+def _episodes(wanted: list[Take]) -> list[Take]:
+    """Takes cut into episodes, each of which begins with the last frame of the one before."""
+    total = sum(take.frames for take in wanted)
+    length = min(EPISODE_FRAMES, max(LEAST_EPISODE, total // 10))
+    parts = []
+    for take in wanted:
+        starts = range(take.first, take.last, length - 1)
+        parts += [Take(take.branch, start, min(take.last, start + length - 1)) for start in starts]
+    return parts
+
+
+def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
+    """Episodes as `genie record` writes them; every frame stands for as many game steps as the world skips."""
+    episodes = _episodes(wanted)
+    held_out = math.ceil(HELD_OUT_SHARE * len(episodes))
+    if len(episodes) < 2:
+        raise SessionError(f"a dataset needs {2 * LEAST_EPISODE} frames or more, for a training and a held-out split; play longer.")
+    world, skip = recording.header.world, recording.header.world.frame_skip
+    named = [action for action in world.actions if action.kind == "recorded"][:UNKNOWN_ACTION]
+    numbers = np.full(len(world.actions), UNKNOWN_ACTION, np.uint8)
+    numbers[[action.id for action in named]] = np.arange(len(named))
+    splits = {"train": episodes[:-held_out], "held_out": episodes[-held_out:]}
+    info = DatasetInfo(
+        name=world.name,
+        resolution=world.resolution,
+        game_rate=world.frame_rate * skip,
+        action_names=tuple(action.name for action in named),
+        action_keys=tuple(action.keys for action in named),
+        frames={split: skip * sum(episode.frames for episode in parts) for split, parts in splits.items()},
+        recipe={"session": recording.header.model_dump(mode="json"), "branches": [take.branch for take in wanted]},
+        licence=f"played in the world {world.name}; the world's own licence holds",
+    )
+    with replacing(out) as fresh:
+        writer = DatasetWriter(fresh, info)
+        for split, parts in splits.items():
+            for episode in parts:
+                frames = np.stack(list(pictures(episode))).repeat(skip, axis=0)
+                done = numbers[_rows(recording, episode)[0]["action"]]
+                actions = np.append(done, np.uint8(UNKNOWN_ACTION)).repeat(skip)
+                writer.add(split, frames, actions, np.zeros(len(frames), np.float32), recording.header.seed % 2**63)
+        writer.close()
+
+
+def _write_minari(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
+    try:
+        import gymnasium
+        import h5py  # noqa: F401
+        import minari
+        from minari.data_collector import EpisodeBuffer
+    except ImportError as error:
+        raise MissingDependencyError("a Minari export needs Minari: pip install 'genie-worlds[exchange]'.") from error
+    world = recording.header.world
+    name = "".join(letter if letter.isalnum() else "-" for letter in world.name)
+    episodes = _episodes(wanted)
+
+    def buffers() -> Iterator[Any]:
+        for number, episode in enumerate(episodes):
+            rows, _ = _rows(recording, episode)
+            last = np.arange(len(rows)) == len(rows) - 1
+            yield EpisodeBuffer(
+                id=number,
+                seed=recording.header.seed,
+                observations=list(pictures(episode)),
+                actions=list(rows["action"].astype(np.int64)),
+                rewards=[0.0] * len(rows),
+                terminations=[False] * len(rows),
+                truncations=last.tolist(),
+            )
+
+    with replacing(out) as fresh, _minari_folder(fresh):
+        dataset = None
+        for buffer in buffers():
+            if dataset is None:
+                dataset = minari.create_dataset_from_buffers(
+                    f"genie/{name}-v0",
+                    [buffer],
+                    action_space=gymnasium.spaces.Discrete(len(world.actions)),
+                    observation_space=gymnasium.spaces.Box(0, 255, (*world.resolution, 3), np.uint8),
+                    algorithm_name="played by hand",
+                    description=f"A genie session in the world {world.name}; actions: {', '.join(a.name for a in world.actions)}.",
+                    jpeg_encoding=False,
+                )
+            else:
+                dataset.update_dataset_from_buffer([buffer])
+
+
+@contextmanager
+def _minari_folder(folder: Path) -> Iterator[None]:
+    """Let Minari keep its datasets in a folder."""
+    name = "MINARI_DATASETS_PATH"
+    before = os.environ.get(name)
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.resolve().is_dir():
+        raise SessionError(f"the folder {folder.resolve()} does not exist; make it first.")
+
+
+def _check_new(folder: Path) -> None:
+    _check_folder(folder.parent)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SessionError(f"{folder} is there already; choose another --out or remove it.")

@@ -1,0 +1,76 @@
+"""Two replays: exact, from the recorded codes and key frames; and verifying, which lets the world make every frame again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from genie.sessions.format import pixel_hash
+from genie.sessions.frames import Frames, Paint
+from genie.sessions.recording import Place, Recording
+from genie.sessions.simulation import Simulation
+from genie.world import World
+
+Progress = Callable[[int, int], None]  # frames done, frames in all
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a replay found."""
+
+    frames: int  # compared
+    branches: int
+    different: int  # frames with other pixels than were shown; a verification stops at the first
+    first: Place | None  # the first of them: its branch and number
+
+    @property
+    def equal(self) -> bool:
+        """Whether every frame is the one that was shown, to the bit."""
+        return self.different == 0
+
+
+def replay(recording: Recording, paint: Paint, progress: Progress = lambda done, total: None) -> Outcome:
+    """Paint every frame of every branch from its codes and compare it with the hash of what was shown.
+
+    On the machine that recorded it every frame is the same to the bit. Where the tokenizer's sums round otherwise, a frame may be a level
+    off in some pixels, until the next key frame.
+    """
+    frames = Frames(recording, paint)
+    done = 0
+    for branch in recording.tree:
+        for index in range(branch.start + 1, branch.end + 1):
+            frames.at(branch.id, index)
+            done += 1
+            progress(done, recording.frames)
+    first = min(frames.different, default=None)
+    found = Outcome(done, len(recording), len(frames.different), first)
+    frames.close()
+    return found
+
+
+def verify(recording: Recording, world: World, progress: Progress = lambda done, total: None) -> Outcome:
+    """Let the world make every frame of every branch again, and compare pixels and codes; stops at the first difference.
+
+    The world must have the weights that the recording was made with (`check_same_weights`), and run on the same back end and machine for
+    its frames to be equal: others round differently.
+    """
+    frames = Frames(recording, world.engine.codec.paint)
+    model = Simulation(recording, world, frames)
+    done = 0
+    for branch in recording.tree:
+        if not branch.length:
+            continue
+        if branch.parent is not None:
+            model.go((recording.owner(branch.parent, branch.start), branch.start))
+        if branch.kind == "edit":
+            model.edit(branch.id, recording.edits[branch.id], branch.stick)
+        for index, row in enumerate(recording.rows(branch.id), start=branch.start + 1):
+            frame = model.step(branch.id, int(row["action"]))
+            if pixel_hash(frame) != int(row["pixels"]) or not np.array_equal(model.rollout.tokens, row["tokens"]):
+                return Outcome(done, len(recording), 1, (branch.id, index))
+            frames.put((branch.id, index), frame)
+            done += 1
+            progress(done, recording.frames)
+    return Outcome(done, len(recording), 0, None)

@@ -41,6 +41,7 @@ class App:
 
     def __init__(self, scale: int | None = None, runtime: tuple[str, str] = ("auto", "auto")) -> None:
         self.settings, warning = user.load()
+        self.surface: pygame.Surface
         self.scale = scale  # of this run, instead of the settings'
         self.runtime = runtime  # device and back end of worlds to come
         try:
@@ -121,7 +122,7 @@ class App:
     def close(self) -> None:
         """End the model thread (it keeps the session) and the window."""
         self.model.close()
-        if not self.settings.last_session == self.shelf.last:
+        if self.settings.last_session != self.shelf.last:
             self.settings.last_session = self.shelf.last or self.settings.last_session
             self.save_settings()
         pygame.quit()
@@ -279,7 +280,7 @@ class App:
 
     def _open_window(self, size: tuple[int, int]) -> None:
         full = self.settings.full_screen
-        self.surface: pygame.Surface = pygame.display.set_mode((0, 0) if full else size, pygame.FULLSCREEN if full else pygame.RESIZABLE)
+        self.surface = pygame.display.set_mode((0, 0) if full else size, pygame.FULLSCREEN if full else pygame.RESIZABLE)
 
     def _draw_toasts(self) -> None:
         theme, bottom = self.theme, self.surface.get_height() - 70

@@ -155,8 +155,10 @@ class Canvas(Widget):
             stamp = tools.stamps[tools.stamp]
             high, wide = stamp.mask.shape
             # Dragged, stamps lie side by side like tiles.
-            at = (self._last[0] + round((self.at[0] - self._last[0]) / wide) * wide,
-                  self._last[1] + round((self.at[1] - self._last[1]) / high) * high)  # fmt: skip
+            at = (
+                self._last[0] + round((self.at[0] - self._last[0]) / wide) * wide,
+                self._last[1] + round((self.at[1] - self._last[1]) / high) * high,
+            )
             self.painting.stamp(at, stamp)
 
     def _end_cut(self) -> None:
@@ -206,8 +208,13 @@ def add_tools(
         if painting.undo() if back else painting.redo():
             changed()
 
-    hints = {"brush": "Draw with the colour.", "fill": "Fill an area of like colour.", "pick": "Take a colour from the picture.",
-             "stamp": "Put down a piece of the world; drag to lay tiles.", "cut": "Drag over a part of the picture: it becomes a stamp."}  # fmt: skip
+    hints = {
+        "brush": "Draw with the colour.",
+        "fill": "Fill an area of like colour.",
+        "pick": "Take a colour from the picture.",
+        "stamp": "Put down a piece of the world; drag to lay tiles.",
+        "cut": "Drag over a part of the picture: it becomes a stamp.",
+    }
     for tool in TOOLS:
         flow.add(Button(f"tool:{tool}", tool, choose("tool", tool), hints[tool], on=tools.tool == tool))
     flow.add(Choice("size", "size", [str(size) for size in SIZES], SIZES.index(tools.size), lambda index: choose("size", SIZES[index])()))
@@ -222,8 +229,17 @@ def add_tools(
     for number, stamp in enumerate(tools.stamps):
         shown = np.where(stamp.mask[..., None], stamp.picture, np.array(look.RAISED, np.uint8)).astype(np.uint8)
         scale = max(1, 40 // max(shown.shape[:2]))
-        flow.add(Picture(f"stamp:{number}", surface_of(shown), (), scale, choose("stamp", number), f"Stamp: {stamp.name}",
-                         on=tools.tool == "stamp" and tools.stamp == number))  # fmt: skip
+        flow.add(
+            Picture(
+                f"stamp:{number}",
+                surface_of(shown),
+                (),
+                scale,
+                choose("stamp", number),
+                f"Stamp: {stamp.name}",
+                on=tools.tool == "stamp" and tools.stamp == number,
+            )
+        )
     flow.newline()
 
 

@@ -18,7 +18,16 @@ DIM: Colour = (156, 163, 178)
 OFF: Colour = (98, 104, 118)
 ACCENT: Colour = (86, 180, 233)  # sky blue of Okabe and Ito's palette
 # Okabe and Ito's colours tell branches and actions apart, also for the colour-blind.
-SERIES: tuple[Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178), (200, 200, 200))  # fmt: skip
+SERIES: tuple[Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+    (0, 114, 178),
+    (200, 200, 200),
+)
 
 
 @dataclass(frozen=True)

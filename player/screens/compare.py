@@ -112,8 +112,10 @@ class Compare(Screen):
         keys = self.app.keys
         if self.game is None:
             return f"{keys.label('pause')}: back"
-        return (f"keys act in both   {keys.label('pause')}: pause, once more: leave   click: pause, go on   "
-                f"{keys.label('step')}: one frame   {keys.label('reset')}: another level")  # fmt: skip
+        return (
+            f"keys act in both   {keys.label('pause')}: pause, once more: leave   click: pause, go on   "
+            f"{keys.label('step')}: one frame   {keys.label('reset')}: another level"
+        )
 
     def draw(self, surface: pygame.Surface) -> None:
         super().draw(surface)

@@ -80,7 +80,8 @@ def report(app: App) -> str:
         world, figures = model.world, model.figures
         rates = ", ".join(f"{name} {rate:g}" for name, rate in measured_rates(world.manifest).items())
         lines += [
-            f"world {world.name} ({world.manifest.weights_digest[:16]}), {world.resolution[1]}×{world.resolution[0]}, {world.frame_rate:g} frames/s",
+            f"world {world.name} ({world.manifest.weights_digest[:16]}), "
+            f"{world.resolution[1]}×{world.resolution[0]}, {world.frame_rate:g} frames/s",
             f"runs on {world.backend}; frames/s measured here: {rates or 'none'}",
             f"session: seed {model.facts.seed}, salt {model.newest.salt}, branch {model.newest.branch}, frame {model.newest.index}, "
             f"mode {model.mode}, driver {model.driver}",

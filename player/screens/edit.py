@@ -66,8 +66,16 @@ class Edit(Screen):
             flow.add(Picture("kept", surface_of(self._kept.frame), ("what the tokenizer keeps", told), scale))
         flow.newline()
         flow.add(Button("apply", "Apply and play on", self._apply, "The picture goes into the context; what was there stays a branch."))
-        flow.add(Choice("stick", "stick", [str(stick) for stick in STICKS], STICKS.index(self._stick), self._set_stick,
-                        "How many of the last frames in the context take the edit: more make it last."))  # fmt: skip
+        flow.add(
+            Choice(
+                "stick",
+                "stick",
+                [str(stick) for stick in STICKS],
+                STICKS.index(self._stick),
+                self._set_stick,
+                "How many of the last frames in the context take the edit: more make it last.",
+            )
+        )
         flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE} frames on if nobody acts."))
         flow.add(Button("revert", "Start over", self._revert))
         if self.persistence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from genie.errors import GenieError
@@ -10,6 +11,7 @@ from genie.sessions.export import NEED_FRAMES, SUFFIXES, Kind, Take, export, tak
 from genie.sessions.frames import Frames
 from genie.sessions.reading import check_same_tokenizer, read_session
 from genie.sessions.recording import Recording
+from genie.world import World
 from player import opening
 from player import theme as look
 from player.app import App
@@ -58,7 +60,7 @@ class Export(Screen):
         flow.add(Choice("what", "what", options, min(self._what, len(options) - 1), self._set_what))
         flow.newline()
         for kind, (label, hint) in KINDS.items():
-            flow.add(Button(f"kind:{kind}", label, lambda kind=kind: self._export(kind), hint, enabled=not self._running))  # type: ignore[misc]
+            flow.add(Button(f"kind:{kind}", label, partial(self._export, kind), hint, enabled=not self._running))
         flow.newline()
         if self._running:
             flow.add(Text(self._state(), 20, look.ACCENT, key="state"), width=flow.area.width)
@@ -125,7 +127,7 @@ class Export(Screen):
             return [Take(*self.app.memory["take"])]
         return takes(recording, self._branch, tree=self._what == 1)
 
-    def _world(self, recording: Recording) -> opening.World:
+    def _world(self, recording: Recording) -> World:
         if self._file is None and self.app.model.world is not None:
             return self.app.model.world
         return opening.world_of(self.app, recording)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from player import theme as look
@@ -38,7 +39,7 @@ class Files(Screen):
         shown = [entry for entry in entries if entry.is_dir() or entry.suffix.lower() in self._suffixes]
         for entry in shown[:MOST]:
             label = f"{entry.name}/" if entry.is_dir() else entry.name
-            flow.add(Button(f"file:{entry.name}", label, lambda path=entry: self._go(path) if path.is_dir() else self._choose(path)))  # type: ignore[misc]
+            flow.add(Button(f"file:{entry.name}", label, partial(self._go if entry.is_dir() else self._choose, entry)))
         if not shown:
             flow.text("Nothing here that can be opened.")
         if len(shown) > MOST:

@@ -18,8 +18,11 @@ class Help(Screen):
 
     def build(self, flow: Flow) -> None:
         app = self.app
-        flow.text("Every frame after the first is made by the world's model. Nothing you play is lost: rewind and act, and what was "
-                  "there stays as a branch.", look.TEXT)  # fmt: skip
+        flow.text(
+            "Every frame after the first is made by the world's model. Nothing you play is lost: rewind and act, and what was "
+            "there stays as a branch.",
+            look.TEXT,
+        )
         flow.add(Button("back", "Back", app.pop))
         columns = [round(flow.area.width * part) for part in (0.32, 0.34, 0.30)]
         for heading, table in (("In the world", CONTROLS), ("The player", COMMANDS)):
@@ -44,5 +47,7 @@ class Help(Screen):
                     flow.add(Text(text, 20, look.TEXT if text == name else look.DIM), width=width)
                 flow.newline()
         flow.heading("In the screens")
-        flow.text("Arrows, d-pad or left stick: choose. Enter, Space or A: press. Esc, B or Start: back. Tab and Shift+Tab: next and the one "
-                  "before. Page up and down, LB and RB: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back.")  # fmt: skip
+        flow.text(
+            "Arrows, d-pad or left stick: choose. Enter, Space or A: press. Esc, B or Start: back. Tab and Shift+Tab: next and the one "
+            "before. Page up and down, LB and RB: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back."
+        )

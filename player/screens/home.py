@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pygame
@@ -59,9 +60,15 @@ class Home(Screen):
         flow.heading("Worlds")
         for card in self._cards or ():
             flow.add(
-                Picture(f"world:{card.name}", card.picture, card.lines, 4, lambda name=card.name: opening.open_world(self.app, name),  # type: ignore[misc]
-                        hint=f"Play {card.name} from its first prompt; the prompt studio chooses another or paints one.")
-            )  # fmt: skip
+                Picture(
+                    f"world:{card.name}",
+                    card.picture,
+                    card.lines,
+                    4,
+                    partial(opening.open_world, self.app, card.name),
+                    hint=f"Play {card.name} from its first prompt; the prompt studio chooses another or paints one.",
+                )
+            )
         if self._cards is None:
             flow.text("looking …")
         elif not self._cards:
@@ -75,9 +82,13 @@ class Home(Screen):
             flow.add(Button("continue", "Continue the last session", lambda: opening.open_session(self.app, last), last.name))
         for journal in shelf.crashed():
             flow.add(
-                Button(f"recover:{journal.name}", f"Recover {journal.name}", lambda path=journal: opening.open_session(self.app, path),  # type: ignore[misc]
-                       "A session that was not closed: it goes on where its journal ends.")
-            )  # fmt: skip
+                Button(
+                    f"recover:{journal.name}",
+                    f"Recover {journal.name}",
+                    partial(opening.open_session, self.app, journal),
+                    "A session that was not closed: it goes on where its journal ends.",
+                )
+            )
         flow.add(Button("studio", "Prompt studio", lambda: opening.open_studio(self.app), "Choose, load, paste or paint the first frame."))
         flow.add(Button("library", "Library", lambda: opening.open_library(self.app), "All sessions; export them."))
         flow.add(Button("open", "Open a session or a picture …", lambda: opening.choose_file(self.app), "Or drop a file on the window."))

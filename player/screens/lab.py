@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pygame
@@ -67,9 +68,10 @@ class Lab(Screen):
         self.app.apply_settings()
 
     def build(self, flow: Flow) -> None:
-        app = self.app
-        flow.text(f"The frame at the cursor, {FRAMES} frames under each action. The arrow is the mean motion of the picture, in pixels a frame: "
-                  "where the view follows the player, the picture moves the other way.")  # fmt: skip
+        flow.text(
+            f"The frame at the cursor, {FRAMES} frames under each action. The arrow is the mean motion of the picture, in pixels a frame: "
+            "where the view follows the player, the picture moves the other way."
+        )
         if any(action.kind == "recorded" for action in self._world.actions):
             flow.add(Choice("kind", "actions", ("latent", "named"), KINDS.index(self._kind), self._set_kind))
         flow.add(Button("again", "Roll again", self._roll))
@@ -84,8 +86,10 @@ class Lab(Screen):
             name = f"{action.name}: {mine.name}" if mine.name else action.name
             told = f"moves {roll.motion[0]:+.1f}, {roll.motion[1]:+.1f}; changes {roll.change:.1f}" if roll is not None else "rolling …"
             keys = ", ".join(pretty(chord) for chord in (*mine.keys, *mine.pad)) or " + ".join(action.keys) or "no key"
-            flow.add(Tile(f"action:{action.id}", picture, (name, told, keys), scale, lambda place=place: self._choose(place),  # type: ignore[misc]
-                          roll, place == self._chosen), width=cell)  # fmt: skip
+            flow.add(
+                Tile(f"action:{action.id}", picture, (name, told, keys), scale, partial(self._choose, place), roll, place == self._chosen),
+                width=cell,
+            )
         action = self._actions[min(self._chosen, len(self._actions) - 1)]
         mine = self._settings(action)
         flow.heading(f"{action.name}: name and keys")
@@ -93,8 +97,15 @@ class Lab(Screen):
         for device, label, chords in (("keys", "Key", mine.keys), ("pad", "Pad button", mine.pad)):
             bound = ", ".join(pretty(chord) for chord in chords) or "none"
             shown = "press it now …" if self._waiting == device else f"{label}: {bound}"
-            flow.add(Button(f"bind:{device}", shown, lambda device=device: self._bind(device),  # type: ignore[misc]
-                            "Press, then the keys or buttons together. Delete (pad: Back) takes the last one away.", on=self._waiting == device))  # fmt: skip
+            flow.add(
+                Button(
+                    f"bind:{device}",
+                    shown,
+                    partial(self._bind, device),
+                    "Press, then the keys or buttons together. Delete (pad: Back) takes the last one away.",
+                    on=self._waiting == device,
+                )
+            )
         flow.add(Button("clear", "Forget", self._clear, "Name and keys of this action."))
 
     def tick(self) -> None:

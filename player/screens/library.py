@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,12 @@ class Library(Screen):
             flow.text("Nothing is kept yet: what you play is kept here when you leave it.")
         for entry in self.kept:
             picture = surface_of(entry.picture) if entry.picture is not None else None
-            flow.add(Picture(f"session:{entry.path.name}", picture, entry.lines, 2, lambda path=entry.path: self._choose(path),  # type: ignore[misc]
-                             on=entry.path == self._chosen), width=max(220, round(200 * self.app.theme.scale)))  # fmt: skip
+            flow.add(
+                Picture(
+                    f"session:{entry.path.name}", picture, entry.lines, 2, partial(self._choose, entry.path), on=entry.path == self._chosen
+                ),
+                width=max(220, round(200 * self.app.theme.scale)),
+            )
 
     def _choose(self, path: Path) -> None:
         self._chosen, self._sure = path, False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pygame
 
 from player import opening
@@ -78,7 +80,7 @@ class Play(Screen):
             for box, index in self._thumbs:
                 if box.collidepoint(event.pos):
                     self.app.model.pause(True)
-                    self.app.work(lambda index=index: self.app.model.look(index), key="look")  # type: ignore[misc]
+                    self.app.work(partial(self.app.model.look, index), key="look")
 
     def draw(self, surface: pygame.Surface) -> None:
         surface.fill(look.BACKGROUND)
@@ -175,8 +177,16 @@ class Pause(Screen):
             flow.add(Button(key, label, action, hint), width=room)
         model = app.model
         flow.add(Choice("mode", "Mode", MODES, MODES.index(model.mode), lambda index: set_mode(app, index)), width=room)
-        flow.add(Choice("driver", "Acts", ("human", "policy", "replay"), ("human", "policy", "replay").index(model.driver),
-                        lambda index: hand_over(app, ("human", "policy", "replay")[index])), width=room)  # fmt: skip
+        flow.add(
+            Choice(
+                "driver",
+                "Acts",
+                ("human", "policy", "replay"),
+                ("human", "policy", "replay").index(model.driver),
+                lambda index: hand_over(app, ("human", "policy", "replay")[index]),
+            ),
+            width=room,
+        )
         flow.add(Button("settings", "Settings", lambda: opening.open_settings(app)), width=room)
         flow.add(Button("home", "Home", lambda: opening.open_home(app), "The session is kept."), width=room)
         flow.add(Button("leave", "Leave genie", app.leave, "The session is kept."), width=room)
@@ -222,14 +232,23 @@ def set_mode(app: App, index: int) -> None:
     app.settings.mode = MODES[index]  # type: ignore[assignment]
     app.save_settings()
     app.apply_settings()
-    app.say({"real time": "Real time: the world's own rate.", "fast": "Fast: as many frames as this machine makes.",
-             "turn-based": "Turn-based: one key, one frame."}[MODES[index]])  # fmt: skip
+    app.say(
+        {
+            "real time": "Real time: the world's own rate.",
+            "fast": "Fast: as many frames as this machine makes.",
+            "turn-based": "Turn-based: one key, one frame.",
+        }[MODES[index]]
+    )
 
 
 def hand_over(app: App, driver: str) -> None:
     """Another driver, without a reset."""
-    app.work(lambda: app.model.hand_over(driver), lambda _: app.say({"human": "You play.", "policy": "A policy plays.",
-             "replay": "The take's actions are played again from here."}[driver]))  # fmt: skip
+    app.work(
+        lambda: app.model.hand_over(driver),
+        lambda _: app.say(
+            {"human": "You play.", "policy": "A policy plays.", "replay": "The take's actions are played again from here."}[driver]
+        ),
+    )
 
 
 def act(app: App, name: str, down: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from player.app import App
@@ -55,10 +56,15 @@ class SettingsScreen(Screen):
             waiting = self._waiting == target
             label = "press it now …  (Esc: no change)" if waiting else f"{_title(target)}:  {bindings.label(target)}"
             flow.add(
-                Button(f"bind:{target}", label, lambda target=target: self._wait_for(target),  # type: ignore[misc]
-                       "Press, then press the keys or buttons together: they are added. Delete (pad: Back) takes the last one away.", on=waiting),
+                Button(
+                    f"bind:{target}",
+                    label,
+                    partial(self._wait_for, target),
+                    "Press, then press the keys or buttons together: they are added. Delete (pad: Back) takes the last one away.",
+                    on=waiting,
+                ),
                 width=min(flow.area.width, round(430 * self.app.theme.scale)),
-            )  # fmt: skip
+            )
 
     def _choice(self, flow: Flow, name: str, label: str, shown: list[str], index: int, values: tuple[object, ...]) -> None:
         flow.add(Choice(name, label, shown, index, lambda index: self._set(name, values[index])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,16 @@ class Studio(Screen):
         add_tools(flow, app, self.painting, self._tools, self.rebuild, self._changed)
         flow.heading("Prompts of this world")
         for prompt in world.prompts:
-            flow.add(Picture(f"prompt:{prompt.name}", surface_of(prompt.frames[-1]), (prompt.name,), 2, lambda p=prompt: self._take(p),  # type: ignore[misc]
-                             on=self._name == prompt.name))  # fmt: skip
+            flow.add(
+                Picture(
+                    f"prompt:{prompt.name}",
+                    surface_of(prompt.frames[-1]),
+                    (prompt.name,),
+                    2,
+                    partial(self._take, prompt),
+                    on=self._name == prompt.name,
+                )
+            )
 
     def _build_ahead(self, flow: Flow, left: int) -> None:
         """What each key does: beside the canvas, in as many columns as fit."""

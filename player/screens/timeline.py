@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pygame
@@ -173,7 +174,7 @@ class Tree(Widget):
             return
         bounds = [0, *(np.flatnonzero(np.diff(actions)) + 1).tolist(), len(actions)]
         lane = max(2.0, 4 * ROLL / max(1, len(self._lane)))
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, last in pairwise(bounds):
             action = int(actions[first])
             x0, x1 = left + round((row.branch.start + first) * each), left + round((row.branch.start + last) * each)
             box = pygame.Rect(x0, y + round(self._lane[action] * lane), max(1, x1 - x0), max(2, round(lane)))
@@ -272,15 +273,22 @@ class Timeline(Screen):
         left = max((widget.rect.right for widget in flow.widgets), default=0) + flow._theme.gap
         top = flow.widgets[0].rect.y if flow.widgets else flow.area.y
         inner = Flow(pygame.Rect(left, top, max(240, flow.area.width - left), flow.area.height), flow._theme)
-        app, branch = self.app, self._tree.branch if self._tree is not None else None
+        branch = self._tree.branch if self._tree is not None else None
         assert branch is not None
         inner.add(Button("here", "Play from here", self._play_here, "Go to this frame; acting there begins a branch, nothing is lost."))
         inner.add(
             Button("re-roll", f"Re-roll ×{self._count}", self._reroll, "The rest of this branch again under new salts, beside each other.")
         )
         inner.add(Choice("count", "×", [str(count) for count in COUNTS], COUNTS.index(self._count), self._set_count))
-        inner.add(Button("compare", "Compare with …" if self._other is None else "Stop comparing", self._compare,
-                         "Keep this branch as the second picture, then choose another one.", on=self._other is not None))  # fmt: skip
+        inner.add(
+            Button(
+                "compare",
+                "Compare with …" if self._other is None else "Stop comparing",
+                self._compare,
+                "Keep this branch as the second picture, then choose another one.",
+                on=self._other is not None,
+            )
+        )
         inner.add(Field("label", "Label", branch.label, self._label, "Press to write.", 60))
         inner.add(Button("bookmark", "Bookmark", self._bookmark))
         inner.add(Button("prune", "Bring back" if branch.pruned else "Prune", self._prune, "Out of sight; it stays in the file."))
@@ -312,8 +320,12 @@ class Timeline(Screen):
     def command(self, name: str, down: bool) -> bool:
         if not down:
             return False
-        deeds = {"re-roll": self._reroll, "bookmark": self._bookmark, "branches": self.app.pop,
-                 "undo": lambda: self._do(lambda session: session.undo_to_branch_point())}  # fmt: skip
+        deeds = {
+            "re-roll": self._reroll,
+            "bookmark": self._bookmark,
+            "branches": self.app.pop,
+            "undo": lambda: self._do(lambda session: session.undo_to_branch_point()),
+        }
         if name in deeds:
             deeds[name]()
             return True

@@ -144,7 +144,7 @@ class App:
 
     def push(self, screen: Screen) -> None:
         """Go into a screen."""
-        if self._stack:
+        if self._stack and not screen.latches:
             self.router.let_go()
         self._stack.append(screen)
         screen.rebuild()
@@ -153,7 +153,8 @@ class App:
     def pop(self) -> None:
         """Go back; the last screen stays."""
         if len(self._stack) > 1:
-            self.router.let_go()
+            if not self.screen.latches:
+                self.router.let_go()
             self._stack.pop().leave()
             self.screen.rebuild()
             self.screen.enter()

@@ -22,7 +22,7 @@ def save(app: App) -> None:
     def work() -> str:
         session = app.model.settle()
         session.save(app.shelf.slot_path(slot))
-        app.shelf.marks[slot] = (id(session), session.branch, session.index)
+        app.shelf.marks.setdefault(session, {})[slot] = (session.branch, session.index)
         return f"Saved to slot {slot}, frame {session.index}."
 
     app.work(work, app.say)
@@ -33,9 +33,10 @@ def load(app: App) -> None:
     slot = app.shelf.slot
 
     def work() -> str:
-        owner, branch, index = app.shelf.marks.get(slot, (0, 0, 0))
-        if app.model.session is not None and owner == id(app.model.session):
-            app.model.seek(index, branch)
+        session = app.model.session
+        mark = app.shelf.marks.get(session, {}).get(slot) if session is not None else None
+        if mark is not None:
+            app.model.seek(mark[1], mark[0])
         elif app.shelf.slot_path(slot).is_file():
             opening.go_on(app, app.shelf.slot_path(slot))
         else:

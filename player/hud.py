@@ -20,8 +20,9 @@ def panel_width(theme: Theme, window: int) -> int:
 class Hud:
     """Frames/s against the target, step and key-to-screen times, context, seed and salt, action, drift, recording."""
 
-    def __init__(self, theme: Theme, model: ModelThread, drift: DriftMeter) -> None:
-        self._theme, self._model, self._drift = theme, model, drift
+    def __init__(self, theme: Theme, model: ModelThread, drift: DriftMeter, names: dict[str, str]) -> None:
+        """`names`: what the user calls actions."""
+        self._theme, self._model, self._drift, self._names = theme, model, drift, names
 
     def figures(self, shown: Shown) -> tuple[dict[str, str], dict[str, float]]:
         """What the panel says, and the two shares (0 … 1) that it draws as bars."""
@@ -41,7 +42,7 @@ class Hud:
             "mode": state,
             "frame": f"{shown.index}" + (f" of {model.tip}" if shown.index < model.tip else ""),
             "branch": f"{shown.branch}",
-            "action": shown.action or "–",
+            "action": self._names.get(shown.action, shown.action) or "–",
             "driver": model.driver,
             "seed": f"{facts.seed}",
             "salt": f"{shown.salt}",

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image
@@ -27,8 +28,8 @@ class Shelf:
         self.folder = folder or data_folder()
         self.slot = 1
         self.last = ""  # the session that was kept last
-        self._paths: dict[int, Path] = {}  # of open sessions, where they are kept
-        self.marks: dict[int, tuple[int, int, int]] = {}  # slot -> (id of the open session, branch, frame)
+        self._paths: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()  # of open sessions, where they are kept
+        self.marks: WeakKeyDictionary[Session, dict[int, tuple[int, int]]] = WeakKeyDictionary()  # slot -> (branch, frame)
 
     def place(self, kind: str) -> Path:
         """A folder of the shelf, made if need be."""
@@ -42,15 +43,15 @@ class Shelf:
 
     def path_of(self, session: Session) -> Path:
         """Where an open session is kept."""
-        if id(session) not in self._paths:
+        if session not in self._paths:
             name = f"{session.world.name}-{time.strftime('%Y%m%d-%H%M%S')}{SUFFIX}"
-            self._paths[id(session)] = free_path(self.place("sessions") / name)
-        return self._paths[id(session)]
+            self._paths[session] = free_path(self.place("sessions") / name)
+        return self._paths[session]
 
     def stays_at(self, session: Session, path: Path) -> None:
         """An opened session goes on in its own file, if that lies on the shelf."""
         if path.suffix == SUFFIX and path.resolve().is_relative_to(self.folder.resolve() / "sessions"):
-            self._paths[id(session)] = path
+            self._paths[session] = path
 
     def keep(self, session: Session) -> None:
         """Write a session to its file (model thread); one in which nothing happened is let go."""

@@ -197,17 +197,16 @@ class Picture(Widget):
         on_press: Callable[[], object] | None = None,
         hint: str = "",
         on: bool = False,
-        mark: look.Colour | None = None,
     ) -> None:
         super().__init__(key, on_press, hint)
         self.focusable = on_press is not None
-        self.picture, self.lines, self.scale, self.on, self.mark = picture, list(lines), scale, on, mark
+        self.picture, self.lines, self.scale, self.on = picture, list(lines), scale, on
 
     def size(self, theme: Theme, room: int) -> tuple[int, int]:
         width, height = self._picture_size()
         if any(self.lines):
             width = max(width, min(room - 16, max(theme.font(18).size(line)[0] for line in self.lines), max(width, 220)))
-        return width + 12, height + len(self.lines) * theme.font(18).get_linesize() + 12
+        return width + 12, height + len(self._wrapped(theme, width + 4)) * theme.font(18).get_linesize() + 12
 
     def draw(self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, focused: bool) -> None:
         if self.focusable:
@@ -218,11 +217,15 @@ class Picture(Widget):
             pygame.draw.rect(surface, look.PANEL, place)
         else:
             surface.blit(pygame.transform.scale(self.picture, place.size), place)
-        if self.on or self.mark:
-            pygame.draw.rect(surface, self.mark or look.ACCENT, place.inflate(4, 4), 3, border_radius=3)
-        for number, line in enumerate(self.lines):
-            text = theme.fitted(line, rect.width - 8, 18, look.TEXT if number == 0 else look.DIM)
-            surface.blit(text, (rect.x + (rect.width - text.get_width()) // 2, place.bottom + 3 + number * theme.font(18).get_linesize()))
+        if self.on:
+            pygame.draw.rect(surface, look.ACCENT, place.inflate(4, 4), 3, border_radius=3)
+        high = theme.font(18).get_linesize()
+        for number, line in enumerate(self._wrapped(theme, rect.width - 8)):
+            text = theme.text(line, 18, look.TEXT if number == 0 else look.DIM)
+            surface.blit(text, (rect.x + (rect.width - text.get_width()) // 2, place.bottom + 3 + number * high))
+
+    def _wrapped(self, theme: Theme, width: int) -> list[str]:
+        return [part for line in self.lines for part in theme.wrap(line, width, 18)]
 
     def _picture_size(self) -> tuple[int, int]:
         if self.picture is None:

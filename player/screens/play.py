@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import pygame
@@ -17,6 +18,7 @@ from player.screen import Screen
 from player.widgets import Button, Choice, Flow
 
 THUMB = 56  # pixels a side in the film strip
+CALM = 0.25  # seconds between two pictures of fast play, with reduced flashing
 MODES = ("real time", "fast", "turn-based")
 
 
@@ -33,12 +35,16 @@ class Play(Screen):
         self._hud: Hud | None = None
         self._thumbs: list[tuple[pygame.Rect, int]] = []
         self._state: tuple[object, ...] = ()
+        self._drawn = 0.0
 
     def rebuild(self) -> None:
         world, facts = self.app.model.world, self.app.model.facts
         if world is not None and facts is not None:
             looks = [prompt.frames[-1] for prompt in world.prompts] + [facts.first]
-            self._hud = Hud(self.app.theme, self.app.model, DriftMeter(looks))
+            own = self.app.settings.worlds.get(world.name)
+            mine = own.actions if own is not None else {}
+            names = {action.name: mine[action.id].name for action in world.actions if action.id in mine and mine[action.id].name}
+            self._hud = Hud(self.app.theme, self.app.model, DriftMeter(looks), names)
         self.app.dirty = True
 
     def enter(self) -> None:
@@ -52,8 +58,9 @@ class Play(Screen):
     def tick(self) -> None:
         model = self.app.model
         state = (model.newest, model.paused, model.rewinding, model.hurry, model.take, model.driver, model.mode)
-        if state != self._state:
-            self._state = state
+        calm = self.app.settings.reduced_flashing and (model.hurry or model.mode == "fast" or model.rewinding)
+        if state != self._state and not (calm and time.perf_counter() - self._drawn < CALM):
+            self._state, self._drawn = state, time.perf_counter()
             self.app.dirty = True
         if model.slow and not self._offered:
             self._offered = True

@@ -72,7 +72,11 @@ class Timeline(Screen):
         return session.frame_at(index, branch), other
 
     def _got(self, pictures: tuple[np.ndarray, np.ndarray | None]) -> None:
+        fresh = (self._frame is None, self._other_frame is None) != (False, pictures[1] is None)
         self._frame, self._other_frame = pictures
+        if fresh:
+            self.rebuild()
+            return
         for widget in self.widgets:
             if isinstance(widget, Picture) and widget.key == "chosen":
                 widget.picture = surface_of(self._frame)
@@ -216,14 +220,14 @@ class Timeline(Screen):
 
     def _compare(self) -> None:
         tree = self._tree
-        if self._other is None and tree is not None:
+        if tree is None:
+            return
+        if self._other is None:
             self._other = (tree.branch.id, tree.index)
             self.app.say("Now choose another branch: both are shown at the same frame.")
         else:
-            self._other = self._other_frame = None
-        if tree is not None:
-            self.chosen(tree.branch.id, tree.index)
-            self.app.work(lambda: None, lambda _: self.rebuild())
+            self._other = None
+        self.chosen(tree.branch.id, tree.index)
 
     def _label(self, text: str) -> None:
         tree = self._tree

@@ -15,6 +15,7 @@ from player.model_thread import Shown
 from player.screens.play import Pause
 from player.widgets import Widget
 
+PAD = {"up": 11, "down": 12, "left": 13, "right": 14}
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 
 
@@ -90,24 +91,23 @@ class Player:
         self.key(pygame.K_RETURN)
 
     def _walk(self, key: str) -> None:
-        """Breadth-first over what the d-pad reaches from here; then the way there is pressed."""
-        screen = self.app.screen
-        start = screen.focus
-        ways: dict[str, list[int]] = {start: []}
+        """Find out where the d-pad leads, then press the way that it takes."""
+        screen, start = self.app.screen, self.app.screen.focus
+        ways: dict[str, list[str]] = {start: []}
         waiting = [start]
         while waiting and key not in ways:
             here = waiting.pop(0)
-            for number in (11, 12, 13, 14):
+            for direction in PAD:
                 screen.set_focus(here)
-                if (screen.focused is not None and type(screen.focused).turn is Widget.turn) or number in (11, 12):
-                    self.button(number)
-                    if screen.focus not in ways:
-                        ways[screen.focus] = [*ways[here], number]
-                        waiting.append(screen.focus)
+                if direction in ("up", "down") or type(screen.focused).turn is Widget.turn:  # a choice takes left and right itself
+                    screen.navigate(direction)
+                if screen.focus not in ways:
+                    ways[screen.focus] = [*ways[here], direction]
+                    waiting.append(screen.focus)
         assert key in ways, f"{key} cannot be reached with the d-pad; these can: {sorted(ways)}"
         screen.set_focus(start)
-        for number in ways[key]:
-            self.button(number)
+        for direction in ways[key]:
+            self.button(PAD[direction])
         assert screen.focus == key
 
     def click(self, key: str) -> None:

@@ -222,6 +222,6 @@ def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} frames"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(what, total=1)
         yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -270,7 +271,8 @@ def _write_minari(recording: Recording, pictures: _Pictures, wanted: list[Take],
                 truncations=last.tolist(),
             )
 
-    with replacing(out) as fresh, _minari_folder(fresh):
+    with replacing(out) as fresh, _minari_folder(fresh), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Minari asks for authors and an environment to evaluate in
         dataset = None
         for buffer in buffers():
             if dataset is None:

@@ -19,7 +19,7 @@ Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # `Codec.paint`
 
 
 class FrameStore:
-    """Frames in an unnamed temporary file, about 3 kB each for a frame of 64×64; it disappears with the process."""
+    """Frames in an unnamed temporary file, about 6 kB each for a frame of 64×64; it disappears with the process."""
 
     def __init__(self, resolution: tuple[int, int]) -> None:
         self._shape = (*resolution, 3)

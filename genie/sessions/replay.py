@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,18 +60,31 @@ def verify(recording: Recording, world: World, progress: Progress = lambda done,
     frames = Frames(recording, world.engine.codec.paint)
     model = Simulation(recording, world, frames)
     done = 0
-    for branch in recording.tree:
-        if not branch.length:
-            continue
-        if branch.parent is not None:
-            model.go((recording.owner(branch.parent, branch.start), branch.start))
-        if branch.kind == "edit":
-            model.edit(branch.id, recording.edits[branch.id], branch.stick)
-        for index, row in enumerate(recording.rows(branch.id), start=branch.start + 1):
-            frame = model.step(branch.id, int(row["action"]))
-            if pixel_hash(frame) != int(row["pixels"]) or not np.array_equal(model.rollout.tokens, row["tokens"]):
-                return Outcome(done, len(recording), 1, (branch.id, index))
-            frames.put((branch.id, index), frame)
-            done += 1
-            progress(done, recording.frames)
+    for branch, index in _order(recording, model):
+        row = recording.rows(branch)[index - recording.branch(branch).start - 1]
+        frame = model.step(branch, int(row["action"]))
+        if pixel_hash(frame) != int(row["pixels"]) or not np.array_equal(model.rollout.tokens, row["tokens"]):
+            return Outcome(done, len(recording), 1, (branch, index))
+        frames.put((branch, index), frame)
+        done += 1
+        progress(done, recording.frames)
     return Outcome(done, len(recording), 0, None)
+
+
+def _order(recording: Recording, model: Simulation) -> Iterator[Place]:
+    """Every recorded frame, branches as soon as they leave, so that the model's state there is at hand; the model stands before it."""
+    leaving: dict[Place, list[int]] = defaultdict(list)
+    for branch in recording.tree:
+        if branch.parent is not None:
+            leaving[branch.parent, branch.start].append(branch.id)
+    open_at: list[Place] = [(0, 0)]
+    while open_at:
+        number, index = open_at.pop()
+        model.go((recording.owner(number, index), index))
+        for at in range(index, recording.branch(number).end + 1):
+            if leaving.get((number, at)):
+                open_at += [(number, at), (leaving[number, at].pop(), at)]
+                model.keep()
+                break
+            if at < recording.branch(number).end:
+                yield number, at + 1

@@ -44,9 +44,13 @@ class Simulation:
         found = self._recording.branch(branch)
         self.rollout.salt, self.rollout.sampling = found.salt, found.sampling
 
+    def keep(self) -> None:
+        """Remember the state, so that coming back takes a millisecond (as long as few others are remembered after it)."""
+        self._keep(self.place, self.rollout.snapshot())
+
     def edit(self, branch: int, frame: np.ndarray, stick: int) -> None:
         """Put an edited frame in place of the current one, as the beginning of this branch."""
-        self._keep(self.place, self.rollout.snapshot())
+        self.keep()
         self.rollout.edit(frame, stick)
         self.place = (branch, self.place[1])
 
@@ -71,7 +75,7 @@ class Simulation:
             self.rollout.jump(begin, [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)])
         self._relive(line, at)
         self.place = place
-        self._keep(place, self.rollout.snapshot())
+        self.keep()
 
     def _nearest(self, line: Line, least: int, early: bool, fresh: bool) -> Place | None:
         """The latest place on a path, from frame `least` on, whose state is at hand, restored; None: there is none.

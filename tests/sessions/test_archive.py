@@ -1,0 +1,195 @@
+"""Session files: what was played comes back whole, and what is not a session is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import genie
+from genie.sessions.archive import read
+from genie.sessions.format import png
+from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
+from genie.sessions.session import Session
+
+
+def test_a_session_goes_on_where_it_was_saved_to_the_bit(played: Session, saved: Path, coinrun: genie.World) -> None:
+    opened = Session.open(saved, coinrun)
+    assert opened.tree == played.tree
+    assert (opened.branch, opened.index) == (played.branch, played.index)
+    assert np.array_equal(opened.frame, played.frame)
+    assert opened.path(0)[77].pixels == played.path(0)[77].pixels
+    straight = coinrun.start(seed=5)
+    for step in opened.path()[: opened.index]:
+        straight.step(step.action)
+    for action in ("right", "jump", "left"):
+        assert np.array_equal(opened.step(action), straight.step(action))
+    opened.close()
+
+
+def test_every_frame_is_read_without_the_model(played: Session, saved: Path, coinrun: genie.World) -> None:
+    recording = read_session(saved)
+    assert recording.frames == played.recording.frames
+    assert recording.header.world.name == "coinrun"
+    assert recording.header.runtime.backend == coinrun.backend
+    assert {kind for _, kind in enumerate(branch.kind for branch in recording.tree)} == {
+        "root", "branch", "edit", "bookmark", "re-roll", "sampling",
+    }  # fmt: skip
+    for branch in recording.tree:
+        ours, theirs = played.recording.rows(branch.id), recording.rows(branch.id)
+        assert np.array_equal(ours, theirs)
+
+
+def test_an_hour_takes_about_ten_megabytes(saved: Path) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        steps = sum(info.compress_size for info in archive.infolist() if info.filename.startswith("steps/"))
+        picture = np.median([info.compress_size for info in archive.infolist() if info.filename.startswith("frames/")])
+    recording = read(saved)
+    hour = 3600 * recording.header.world.frame_rate
+    assert hour * steps / recording.frames + hour / 256 * picture < 10e6
+
+
+def rewritten(saved: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """A copy of a session file with other contents."""
+    with zipfile.ZipFile(saved) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return target
+
+
+def contents(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes]], None]:
+    def apply(files: dict[str, bytes]) -> None:
+        value = json.loads(files["session.json"])
+        change(value)
+        files["session.json"] = json.dumps(value).encode()
+
+    return apply
+
+
+def put(name: str, data: bytes) -> Callable[[dict[str, bytes]], None]:
+    """Another file, with its size and hash noted."""
+    import hashlib
+
+    def apply(files: dict[str, bytes]) -> None:
+        value = json.loads(files["session.json"])
+        value["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        files |= {name: data, "session.json": json.dumps(value).encode()}
+
+    return apply
+
+
+HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
+    "no contents": (lambda files: files.pop("session.json"), "has no session.json"),
+    "not JSON": (lambda files: files.update({"session.json": b"{"}), "session.json"),
+    "deep JSON": (lambda files: files.update({"session.json": b"[" * 100_000}), "session.json"),
+    "another schema": (contents(lambda c: c["header"].update(schema_version=99)), "schema version 99.*update"),
+    "unknown field": (contents(lambda c: c.update(code="import os")), "code: Extra inputs"),
+    "missing steps": (lambda files: files.pop("steps/tokens.bin"), "has no steps/tokens.bin"),
+    "changed steps": (lambda files: files.update({"steps/action.bin": bytes(len(files["steps/action.bin"]))}), "sha256"),
+    "short steps": (put("steps/action.bin", b"\0\0"), "has 2 bytes; .* need"),
+    "more frames than steps": (contents(lambda c: c["branches"][0].update(length=4_000_000)), "4,000,046 frames need"),
+    "absurdly many frames": (contents(lambda c: c["branches"][0].update(length=10**12)), "length"),
+    "an action the world has not": (lambda files: put("steps/action.bin", b"\xff" * len(files["steps/action.bin"]))(files), "action of 14"),
+    "a token the world has not": (lambda files: put("steps/tokens.bin", b"\xff" * len(files["steps/tokens.bin"]))(files), "tokens of 1000"),
+    "a huge picture": (put("prompt.png", png(np.zeros((4000, 4000, 3), np.uint8))), "4000×4000 pixels instead of 256×64"),
+    "a picture that is none": (put("prompt.png", b"GIF89a"), "not a readable PNG"),
+    "a parent that comes later": (contents(lambda c: c["branches"][1].update(parent=3)), "does not fit the tree"),
+    "a branch past its parent": (contents(lambda c: c["branches"][1].update(start=151)), "has not"),
+    "two roots": (contents(lambda c: c["branches"][1].update(kind="root", parent=None)), "does not fit"),
+    "a cursor nowhere": (contents(lambda c: c.update(cursor=[0, 5000])), "not 5000"),
+    "a picture of no frame": (contents(lambda c: c["key_frames"].append([0, 4000])), "names no frames/0-4000.png"),
+    "an edit without picture": (lambda files: files.pop("edits/2.png"), "has no edits/2.png"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_refused_with_a_reason(saved: Path, tmp_path: Path, what: str) -> None:
+    change, says = HOSTILE[what]
+    with pytest.raises(genie.SessionError, match=says):
+        read_session(rewritten(saved, tmp_path / "bad.session", change))
+
+
+def test_a_bomb_is_not_unpacked(saved: Path, tmp_path: Path) -> None:
+    path = rewritten(saved, tmp_path / "bomb.session", put("prompt.png", bytes(200 * 2**20)))
+    assert path.stat().st_size < 2**20
+    with pytest.raises(genie.SessionError, match="more than the"):
+        read_session(path)
+
+
+def test_two_files_of_one_name_are_refused(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twice.session"
+    path.write_bytes(saved.read_bytes())
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("prompt.png", b"other")
+    with pytest.raises(genie.SessionError, match="two files of one name"):
+        read_session(path)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_truncated_or_damaged_file_is_refused(saved: Path, tmp_path: Path, data: st.DataObject) -> None:
+    whole = saved.read_bytes()
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    path = tmp_path / "cut.session"
+    if data.draw(st.booleans()):
+        path.write_bytes(whole[:cut])
+    else:
+        path.write_bytes(whole[:cut] + bytes([whole[cut] ^ 255]) + whole[cut + 1 :])
+    try:
+        read = read_session(path)
+    except genie.SessionError:
+        return
+    assert len(path.read_bytes()) == len(whole)  # a byte that nothing depends on: a time stamp in the zip
+    assert np.array_equal(read.rows(0), read_session(saved).rows(0))
+
+
+def test_what_is_no_session_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "text.session").write_text("hello")
+    with pytest.raises(genie.SessionError, match="is not a session file"):
+        read_session(tmp_path / "text.session")
+    with pytest.raises(genie.SessionError, match="neither"):
+        read_session(tmp_path / "nowhere.session")
+    with pytest.raises(genie.SessionError, match="not a journal"):
+        read_session(tmp_path)
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("a", b"b")
+    with pytest.raises(genie.SessionError, match=r"has no session\.json"):
+        read_session(other)
+
+
+def test_saving_is_whole_or_not_at_all(played: Session, tmp_path: Path) -> None:
+    with pytest.raises(genie.SessionError, match="does not exist"):
+        played.save(tmp_path / "nowhere" / "take.session")
+    path = tmp_path / "take.session"
+    played.save(path)
+    first = path.read_bytes()
+    played.save(path)
+    assert path.read_bytes() == first  # the same play is the same file
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_weights_are_refused_and_the_message_says_what_still_works(
+    saved: Path, bundle: Path, coinrun: genie.World, tmp_path: Path
+) -> None:
+    other = genie.load_world(bundle, backend="onnx", device="cpu")
+    with pytest.raises(genie.SessionError, match=r"other weights of 'coinrun'.*cannot be simulated.*Get the world that made it"):
+        Session.open(saved, other)
+    recording = read_session(saved)
+    with pytest.raises(genie.SessionError, match="codes mean nothing here"):
+        check_same_tokenizer(recording, other.manifest, saved)
+    world = recording.header.world.model_copy(update={"weights": "0" * 64})  # the same tokenizer under another dynamics
+    recording.header = recording.header.model_copy(update={"world": world})
+    check_same_tokenizer(recording, coinrun.manifest, saved)
+    with pytest.raises(genie.SessionError, match=r"cannot be simulated.*genie replay"):
+        check_same_weights(recording, coinrun, saved)

@@ -22,6 +22,7 @@ import numpy as np
 import pygame
 
 from player.app import App
+from player.screens.lab import Lab
 from player.screens.play import Pause
 
 GROWTH = 60.0  # MiB that memory may grow by
@@ -97,6 +98,12 @@ class Tour:
         job = self.app.work(lambda: None)
         self.wait(lambda: job.done)
         self.turn()
+
+    def rolled(self) -> None:
+        """Until the action lab has every rollout."""
+        screen = self.app.screen
+        if isinstance(screen, Lab):
+            self.wait(lambda: len(screen.rolls) == len(screen.actions))
 
     def menu(self, entry: str) -> None:
         """The pause menu's entry."""
@@ -186,7 +193,7 @@ class Tour:
     def lab(self) -> None:
         """Roll every action, name one."""
         self.menu("lab")
-        self.idle()
+        self.rolled()
         self.turns(0.4)
         self.press("action:2")
         self.press("name")

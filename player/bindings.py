@@ -181,4 +181,4 @@ class Bindings:
 
 def pretty(chord: str) -> str:
     """A chord as keys are printed: `Ctrl+B`."""
-    return "+".join(token.capitalize() if len(token) > 1 else token.upper() for token in write(parse(chord)).split("+"))
+    return "+".join(token.capitalize() if len(token) > 2 else token.upper() for token in write(parse(chord)).split("+"))

@@ -206,13 +206,14 @@ class Picture(Widget):
         width, height = self._picture_size()
         if any(self.lines):
             width = max(width, min(room - 16, max(theme.font(18).size(line)[0] for line in self.lines), max(width, 220)))
-        return width + 12, height + len(self._wrapped(theme, width + 4)) * theme.font(18).get_linesize() + 12
+        text = len(self._wrapped(theme, width + 4)) * theme.font(18).get_linesize()
+        return width + 2 * self._margin, height + text + 2 * self._margin
 
     def draw(self, surface: pygame.Surface, rect: pygame.Rect, theme: Theme, focused: bool) -> None:
         if self.focusable:
             pygame.draw.rect(surface, look.HOVER if focused else look.RAISED, rect, border_radius=7)
         width, height = self._picture_size()
-        place = pygame.Rect(rect.x + (rect.width - width) // 2, rect.y + 6, width, height)
+        place = pygame.Rect(rect.x + (rect.width - width) // 2, rect.y + self._margin, width, height)
         if self.picture is None:
             pygame.draw.rect(surface, look.PANEL, place)
         else:
@@ -223,6 +224,10 @@ class Picture(Widget):
         for number, line in enumerate(self._wrapped(theme, rect.width - 8)):
             text = theme.text(line, 18, look.TEXT if number == 0 else look.DIM)
             surface.blit(text, (rect.x + (rect.width - text.get_width()) // 2, place.bottom + 3 + number * high))
+
+    @property
+    def _margin(self) -> int:
+        return 6 if self.focusable else 0
 
     def _wrapped(self, theme: Theme, width: int) -> list[str]:
         return [part for line in self.lines for part in theme.wrap(line, width, 18)]

@@ -15,7 +15,7 @@ from player.paint import Painting
 from player.picture_files import surface_of
 from player.screen import Screen
 from player.stamps import palette, stamps
-from player.widgets import Button, Choice, Flow, Picture, Text
+from player.widgets import Button, Choice, Flow, Picture
 
 STICKS = (1, 2, 3, 5, 8, 11)
 NEAR = 16  # levels of 255 within which a pixel counts as kept by the tokenizer
@@ -78,9 +78,9 @@ class Edit(Screen):
         )
         flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE} frames on if nobody acts."))
         flow.add(Button("revert", "Start over", self._revert))
-        if self.persistence:
-            flow.add(Text(self.persistence, 20, look.ACCENT))
         flow.newline()
+        if self.persistence:
+            flow.text(self.persistence, look.ACCENT)
         add_tools(flow, app, self.painting, self._tools, self.rebuild, self._changed)
 
     def command(self, name: str, down: bool) -> bool:

@@ -48,14 +48,15 @@ class Lab(Screen):
         assert world is not None
         self._world = world
         self._kind = "latent"
-        self._chosen = 0  # place in `_actions`
-        self._rolls: dict[int, Roll] = {}
+        self._chosen = 0  # place in `actions`
+        self.rolls: dict[int, Roll] = {}
         self._waiting = ""
         self._moment = -1
         self._job: Job | None = None
 
     @property
-    def _actions(self) -> list[Action]:
+    def actions(self) -> list[Action]:
+        """Those that are rolled."""
         return [action for action in self._world.actions if action.kind == self._kind] or list(self._world.actions)
 
     def enter(self) -> None:
@@ -79,8 +80,8 @@ class Lab(Screen):
         scale = 3 if flow.area.width >= 4 * (64 * 3 + 50) else 2
         cell = max(64 * scale + 40, (flow.area.width - 3 * flow._theme.gap) // 4 if flow.area.width > 700 else 0)
         moment = self._frame_now()
-        for place, action in enumerate(self._actions):
-            roll = self._rolls.get(action.id)
+        for place, action in enumerate(self.actions):
+            roll = self.rolls.get(action.id)
             picture = surface_of(roll.frames[moment]) if roll is not None else None
             mine = self._settings(action)
             name = f"{action.name}: {mine.name}" if mine.name else action.name
@@ -90,7 +91,7 @@ class Lab(Screen):
                 Tile(f"action:{action.id}", picture, (name, told, keys), scale, partial(self._choose, place), roll, place == self._chosen),
                 width=cell,
             )
-        action = self._actions[min(self._chosen, len(self._actions) - 1)]
+        action = self.actions[min(self._chosen, len(self.actions) - 1)]
         mine = self._settings(action)
         flow.heading(f"{action.name}: name and keys")
         flow.add(Field("name", "Name", mine.name, self._name, "What this action does, in your words.", 40))
@@ -110,10 +111,10 @@ class Lab(Screen):
 
     def tick(self) -> None:
         job = self._job
-        if job is not None and job.progress is not None and len(job.progress) != len(self._rolls):
-            self._rolls = dict(job.progress)
+        if job is not None and job.progress is not None and len(job.progress) != len(self.rolls):
+            self.rolls = dict(job.progress)
             self.rebuild()
-        if self._rolls and (moment := self._frame_now()) != self._moment:
+        if self.rolls and (moment := self._frame_now()) != self._moment:
             self._moment = moment
             for widget in self.widgets:
                 if isinstance(widget, Tile) and widget.roll is not None:
@@ -133,13 +134,13 @@ class Lab(Screen):
         self.set_focus("name")
 
     def _roll(self) -> None:
-        self._rolls = {}
-        actions = self._actions
+        self.rolls = {}
+        actions = self.actions
         self._job = self.app.work(lambda: self._rollouts(actions), self._rolled, "lab")
         self.rebuild()
 
     def _rolled(self, rolls: dict[int, Roll]) -> None:
-        self._rolls = rolls
+        self.rolls = rolls
         self.rebuild()
 
     def _rollouts(self, actions: list[Action]) -> Generator[dict[int, Roll], None, dict[int, Roll]]:
@@ -165,7 +166,7 @@ class Lab(Screen):
         return self.app.settings.action(self._world.name, action.id)
 
     def _mine(self) -> ActionSettings:
-        return self._settings(self._actions[self._chosen])
+        return self._settings(self.actions[self._chosen])
 
     def _name(self, text: str) -> None:
         self._mine().name = text

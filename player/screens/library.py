@@ -117,8 +117,13 @@ def _look_at(paths: list[Path]) -> Generator[None, None, list[Kept]]:
             continue
         header = recording.header
         seconds = recording.frames / header.world.frame_rate
+        branches = "1 branch" if len(recording) == 1 else f"{len(recording)} branches"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
-        lines = (path.stem, f"{header.world.name}, {when}", f"{seconds:.0f} s, {len(recording)} branches, seed {header.seed}")
+        lines = (
+            path.stem,
+            f"{header.world.name}, {when}",
+            f"{seconds:.0f} s, {branches}, seed {header.seed}",
+        )
         found.append(Kept(path, lines, _picture(recording)))
     return found
 

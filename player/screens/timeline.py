@@ -111,7 +111,7 @@ class Timeline(Screen):
         inner.add(
             Button("re-roll", f"Re-roll ×{self._count}", self._reroll, "The rest of this branch again under new salts, beside each other.")
         )
-        inner.add(Choice("count", "×", [str(count) for count in COUNTS], COUNTS.index(self._count), self._set_count))
+        inner.add(Choice("count", "times", [str(count) for count in COUNTS], COUNTS.index(self._count), self._set_count))
         inner.add(
             Button(
                 "compare",

@@ -65,7 +65,7 @@ def test_a_pad_alone_goes_everywhere(player: Player) -> None:
     player.focus("lab", pad=True)
     player.button(A)
     player.to("Lab")
-    player.wait(lambda: len(screen(player, Lab)._rolls) == 8)
+    player.wait(lambda: len(screen(player, Lab).rolls) == 8)
     player.focus("action:2", pad=True)
     player.button(A)
     player.focus("name", pad=True)

@@ -67,8 +67,18 @@ class Settings(BaseModel):
         return Bindings(table)
 
     def action(self, world: str, number: int) -> ActionSettings:
-        """The user's settings of one action, free to be changed; call `save` afterwards."""
-        return self.worlds.setdefault(world, WorldSettings()).actions.setdefault(number, ActionSettings())
+        """The user's settings of one action, to be looked at."""
+        own = self.worlds.get(world)
+        return own.actions.get(number, ActionSettings()) if own is not None else ActionSettings()
+
+    def set_action(self, world: str, number: int, value: ActionSettings) -> None:
+        """Keep the settings of one action; empty ones are forgotten. Call `save` afterwards."""
+        actions = self.worlds.setdefault(world, WorldSettings()).actions
+        actions[number] = value
+        if value == ActionSettings():
+            del actions[number]
+        if not actions:
+            del self.worlds[world]
 
 
 def config_folder() -> Path:

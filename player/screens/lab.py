@@ -26,6 +26,7 @@ from player.widgets import Button, Choice, Field, Flow, Picture
 FRAMES = 16  # of each rollout
 LOOPS = 8  # pictures a second
 KINDS = ("latent", "recorded")
+MOST = 6  # chords of one action
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,12 +166,14 @@ class Lab(Screen):
     def _settings(self, action: Action) -> ActionSettings:
         return self.app.settings.action(self._world.name, action.id)
 
-    def _mine(self) -> ActionSettings:
-        return self._settings(self.actions[self._chosen])
+    def _set(self, **values: object) -> None:
+        """Change the chosen action's settings."""
+        action = self.actions[self._chosen]
+        self.app.settings.set_action(self._world.name, action.id, self._settings(action).model_copy(update=values))
+        self._changed()
 
     def _name(self, text: str) -> None:
-        self._mine().name = text
-        self._changed()
+        self._set(name=text)
 
     def _bind(self, device: str) -> None:
         self._waiting = device
@@ -179,24 +182,27 @@ class Lab(Screen):
 
     def _caught(self, chord: str, remove: bool) -> None:
         device, self._waiting = self._waiting, ""
-        mine = self._mine()
-        chords = getattr(mine, device)
+        chords = getattr(self._settings(self.actions[self._chosen]), device)
         if remove:
-            setattr(mine, device, chords[:-1])
+            chords = chords[:-1]
         elif chord:
-            own = self.app.settings.worlds[self._world.name].actions
-            for other in own.values():
-                setattr(other, device, tuple(old for old in getattr(other, device) if old != chord))
-            owner = (self.app.keys if device == "keys" else self.app.pad).owner(chord)
-            if owner is not None and not owner.startswith("action:"):
-                self.app.say(f"{pretty(chord)} is “{owner}” elsewhere; in this world it is this action now.")
-            setattr(mine, device, (*getattr(mine, device), chord)[-6:])
-        self._changed()
+            self._take_from_others(device, chord)
+            chords = (*(old for old in chords if old != chord), chord)[-MOST:]
+        self._set(**{device: chords})
+
+    def _take_from_others(self, device: str, chord: str) -> None:
+        settings, name = self.app.settings, self._world.name
+        for action in self._world.actions:
+            theirs = settings.action(name, action.id)
+            if chord in getattr(theirs, device):
+                left = tuple(old for old in getattr(theirs, device) if old != chord)
+                settings.set_action(name, action.id, theirs.model_copy(update={device: left}))
+        owner = settings.bindings("keys" if device == "keys" else "pad").owner(chord)
+        if owner is not None:
+            self.app.say(f"{pretty(chord)} is “{owner}” elsewhere; in this world it is this action now.")
 
     def _clear(self) -> None:
-        mine = self._mine()
-        mine.name, mine.keys, mine.pad = "", (), ()
-        self._changed()
+        self._set(name="", keys=(), pad=())
 
     def _changed(self) -> None:
         self.app.save_settings()

@@ -44,7 +44,7 @@ def test_the_defaults_have_no_conflicts_and_conflicts_are_found(table: dict[str,
 
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     made = user.Settings(font=150, scale=3)
-    made.action("coinrun", 4).name = "hop"
+    made.set_action("coinrun", 4, user.ActionSettings(name="hop"))
     made.keys["act"] = ("q",)
     assert user.save(made, tmp_path) == ""
     found, message = user.load(tmp_path)
@@ -75,7 +75,7 @@ def test_a_command_that_is_newer_than_the_settings_gets_its_key(tmp_path: Path) 
 
 def test_an_actions_own_key_takes_it_from_everybody_else_in_that_world_only(coinrun: genie.World) -> None:
     made = user.Settings()
-    made.action("coinrun", 5).keys = ("x", "shift+f5")
+    made.set_action("coinrun", 5, user.ActionSettings(keys=("x", "shift+f5")))
     down = frozenset({"x"})
     assert made.bindings("keys", "coinrun").match(down, "x") == "action:5"
     assert made.bindings("keys", "another").match(down, "x") == "act 2"

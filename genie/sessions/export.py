@@ -7,7 +7,6 @@ at.
 from __future__ import annotations
 
 import json
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -33,8 +32,8 @@ SUFFIXES: dict[Kind, str] = {
 }  # fmt: skip
 NEED_FRAMES: frozenset[Kind] = frozenset({"mp4", "lossless", "gif", "png", "dataset", "minari"})
 EPISODE_FRAMES = 1024  # of a dataset; a longer take becomes several episodes
-LEAST_EPISODE = 32
-HELD_OUT_SHARE = 0.2
+LEAST_EPISODE = 64
+HELD_OUT_EVERY = 5  # by length, so that both splits have long episodes
 
 Progress = Callable[[int, int], None]  # frames done, frames in all
 
@@ -216,14 +215,15 @@ def _episodes(wanted: list[Take]) -> list[Take]:
 def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
     """Episodes as `genie record` writes them; every frame stands for as many game steps as the world skips."""
     episodes = _episodes(wanted)
-    held_out = math.ceil(HELD_OUT_SHARE * len(episodes))
     if len(episodes) < 2:
         raise SessionError(f"a dataset needs {2 * LEAST_EPISODE} frames or more, for a training and a held-out split; play longer.")
     world, skip = recording.header.world, recording.header.world.frame_skip
     named = [action for action in world.actions if action.kind == "recorded"][:UNKNOWN_ACTION]
     numbers = np.full(len(world.actions), UNKNOWN_ACTION, np.uint8)
     numbers[[action.id for action in named]] = np.arange(len(named))
-    splits = {"train": episodes[:-held_out], "held_out": episodes[-held_out:]}
+    longest_first = sorted(episodes, key=lambda episode: -episode.frames)
+    held_out = longest_first[1::HELD_OUT_EVERY]
+    splits = {"train": [episode for episode in episodes if episode not in held_out], "held_out": held_out}
     info = DatasetInfo(
         name=world.name,
         resolution=world.resolution,

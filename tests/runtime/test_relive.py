@@ -1,0 +1,58 @@
+"""Steps taken again from their record leave the very state that they left when they were drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import genie
+from genie.runtime.rollout import Recorded, Rollout
+
+
+def played(rollout: Rollout, steps: int) -> list[Recorded]:
+    record = []
+    for number in range(steps):
+        frame = rollout.step(number // 3 % 6)
+        record.append(Recorded(frame, number // 3 % 6, rollout.tokens, rollout.settled))
+    return record
+
+
+@pytest.mark.parametrize(("backend", "passes"), [("onnx", 1), ("onnx", 2), ("onnx", 3), ("torch", 2)])
+def test_a_lost_memory_is_whole_again_after_the_steps_it_recalls(bundle: Path, backend: str, passes: int) -> None:
+    world = genie.load_world(bundle, device="cpu", backend=backend)
+    rollout = world.start(seed=3, passes=passes)
+    recall, past = rollout.recall
+    assert recall == 2 * 7  # two layers that each look back over seven slots
+    steps = past + recall + 5
+    record = played(rollout, steps)
+    assert record[4].settled.sum() == (0 if passes == 1 else rollout.sampling.kept_after(passes - 1, record[4].settled.size))
+    state = rollout.snapshot()
+    straight = [rollout.step(1) for _ in range(6)]
+    begin = steps - recall
+    rollout.jump(begin, record[begin - past : begin])
+    for step in record[begin:]:
+        rollout.relive(step)
+    again = rollout.snapshot()
+    assert (again.index, again.state.memory.index, again.state.memory.oldest) == (
+        state.index,
+        state.state.memory.index,
+        state.state.memory.oldest,
+    )
+    assert np.array_equal(again.state.memory.keys, state.state.memory.keys)
+    assert np.array_equal(again.state.memory.values, state.state.memory.values)
+    assert all(np.array_equal(rollout.step(1), frame) for frame in straight)
+
+
+def test_fewer_steps_than_it_recalls_do_not_make_it_whole(bundle: Path) -> None:
+    """What the state is made of really reaches back so far."""
+    rollout = genie.load_world(bundle, device="cpu", backend="onnx").start(seed=3)
+    recall, past = rollout.recall
+    record = played(rollout, past + recall + 5)
+    state = rollout.snapshot()
+    begin = len(record) - recall + 1
+    rollout.jump(begin, record[begin - past : begin])
+    for step in record[begin:]:
+        rollout.relive(step)
+    assert not np.array_equal(rollout.snapshot().state.memory.values, state.state.memory.values)

@@ -164,12 +164,17 @@ def memory_path() -> Path:
 
 def remembered(manifest: Manifest) -> list[str]:
     """The world's ONNX back ends that were measured here, fastest first; empty if none were."""
+    known = measured_rates(manifest)
+    return sorted(known, key=lambda name: -known[name])
+
+
+def measured_rates(manifest: Manifest) -> dict[str, float]:
+    """Frames a second of the world's ONNX back ends, as measured on this machine; empty before the world was opened once."""
     situation = _situation(manifest)
     rates = _memory().get(situation, _measured.get(situation))
     if not isinstance(rates, dict):
-        return []
-    known = {name: rates[name] for name in _onnx_backends(manifest) if isinstance(rates.get(name), int | float)}
-    return sorted(known, key=lambda name: -known[name])
+        return {}
+    return {name: rates[name] for name in _onnx_backends(manifest) if isinstance(rates.get(name), int | float)}
 
 
 def _onnx_backends(manifest: Manifest) -> list[str]:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import lzma
+import math
 import os
 import shutil
 import stat
@@ -174,6 +175,20 @@ class Bundle:
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise WorldFormatError(f"{self.path}/{name}: its sha256 is not the manifest's; it was changed or damaged, get it again.")
         return data
+
+    def parameters(self) -> int:
+        """Numbers in the three models, counted in the headers of their files."""
+        count = 0
+        for model in MODELS:
+            data = self.read(f"{model}.safetensors")
+            length = int.from_bytes(data[:8], "little")
+            try:
+                header = json.loads(data[8 : 8 + length])
+                shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+                count += sum(math.prod(int(side) for side in shape) for shape in shapes)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise WorldFormatError(f"{self.path}/{model}.safetensors has no header that can be read; get the world again.") from error
+        return count
 
     def prompt(self, entry: PromptEntry) -> np.ndarray:
         """A prompt's frames, uint8 [T, H, W, 3]."""

@@ -1,4 +1,8 @@
-"""The model thread: owns the rollout, keeps the world's pace, hands over the newest frame. The window never waits for it."""
+"""The model thread: owns the session, keeps the world's pace, does the window's work in between. The window never waits for it.
+
+It sleeps unless a frame is due or work waits. Frames are due at absolute deadlines; a late one re-anchors them, so that there is
+never a burst to catch up.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,39 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from genie.runtime.rollout import Rollout
+from genie.errors import GenieError
+from genie.runtime.actions import Action
 from genie.world import World
-from player.latch import InputLatch
+from player.controls import ActionMap
+from player.drivers import DRIVERS, Policy, Replay
+from player.jobs import Job, JobQueue
+from player.latch import InputLatch, Reading
+from player.settings import Mode
+
+if TYPE_CHECKING:
+    from genie.sessions.session import Session
 
 WINDOW = 120  # steps that the figures look back over
+STRIP = 10  # pictures of the film strip
+PERSISTENCE = 30  # frames after an edit at which it is looked at again
+SLOW = 0.6  # of the world's rate: below it turn-based play is offered
+REWIND = ((5.0, 8), (2.0, 4), (0.0, 2))  # seconds held -> frames back for each frame of the world's rate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shown:
     """One frame and what led to it."""
 
     frame: np.ndarray  # uint8 [H, W, 3]
     index: int
+    branch: int
     action: str
-    latency: float | None  # seconds from the oldest key event to the finished frame
+    since: float | None  # time.perf_counter() of the oldest key event that it answers
+    salt: int = 0
 
 
 @dataclass
@@ -33,7 +52,8 @@ class Figures:
 
     step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     finished: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    latency: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    key_to_frame: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # seconds
+    key_to_screen: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))  # seconds, noted by the window
 
     @property
     def rate(self) -> float:
@@ -47,85 +67,318 @@ class Figures:
         return float(np.percentile(times, percent) * 1000) if times else 0.0
 
 
-class ModelThread:
-    """Steps the rollout at absolute deadlines; sleeps while paused."""
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What stays the same in a session."""
 
-    def __init__(self, world: World, start: Callable[[], Rollout], latch: InputLatch, rate: float) -> None:
-        self._world, self._start, self._latch = world, start, latch
-        self._period = 1.0 / rate
-        self._rollout = start()
+    seed: int
+    prompt_length: int  # frames
+    first: np.ndarray  # the frame that was shown first, uint8 [H, W, 3]
+
+
+@dataclass
+class Take:
+    """A recording between two presses of the record key."""
+
+    branch: int
+    first: int
+    last: int = -1
+
+
+class Companion(Protocol):
+    """What runs beside the world under the same actions: the real game."""
+
+    def step(self, action: str, made: np.ndarray) -> None:
+        """One frame of it; `made` is the world's."""
+
+
+class ModelThread:
+    """Steps the session at absolute deadlines; sleeps while paused. Everything public may be called from the window's thread."""
+
+    def __init__(self, keep: Callable[[Session], None] = lambda session: None) -> None:
+        """`keep` is called with a session before it is closed."""
+        self._keep = keep
         self._wake = threading.Condition()
-        self._paused = self._stopping = self._reset = False
+        self.latch = InputLatch(self.nudge)
+        self._jobs = JobQueue()
+        self._stopping = False
+        self._paused = True
+        self._singles = 0
+        self._rewinding_since: float | None = None
+        self._view: int | None = None  # frame looked at, when it is not the session's own cursor
+        self._driver: Policy | Replay | None = None
+        self._checks: list[tuple[int, int]] = []  # (branch, index) where an edit is looked at again
+        self.session: Session | None = None  # the model thread's alone
+        self.map: ActionMap | None = None
+        self.mode: Mode = "real time"
+        self.hurry = False  # the fast key is held
+        self.speed = 1.0
+        self.driver = "human"
+        self.take: Take | None = None
+        self.companion: Companion | None = None
         self.figures = Figures()
+        self.newest: Shown | None = None
+        self.facts: Facts | None = None
+        self.strip: tuple[tuple[int, np.ndarray], ...] = ()
+        self.tip = 0  # last frame of the branch that is shown
+        self.notes: deque[str] = deque(maxlen=8)  # for the user
         self.error: BaseException | None = None
-        self.newest = Shown(self._rollout.frame, 0, "", None)
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
+    # What the window asks for.
+
     def start(self) -> None:
-        """Begin stepping."""
+        """Begin to serve."""
         self._thread.start()
 
     @property
+    def world(self) -> World | None:
+        """The world that is being played."""
+        return self.map.world if self.map is not None else None
+
+    @property
     def paused(self) -> bool:
-        """Whether the world stands still."""
+        """Whether time stands still."""
         return self._paused
+
+    @property
+    def rewinding(self) -> bool:
+        """Whether time runs backwards."""
+        return self._rewinding_since is not None
+
+    @property
+    def target(self) -> float:
+        """Frames a second that are aimed at in real time."""
+        return (self.world.frame_rate if self.world is not None else 15.0) * self.speed
+
+    @property
+    def slow(self) -> bool:
+        """Whether real time cannot be kept here."""
+        return self.mode == "real time" and len(self.figures.finished) >= 30 and 0 < self.figures.rate < SLOW * self.target
+
+    def submit(self, job: Job) -> Job:
+        """Have work done in the model thread, between frames."""
+        self._jobs.add(job)
+        self.nudge()
+        return job
+
+    def cancel(self, key: str) -> None:
+        """Give up work that was asked for under this key."""
+        self._jobs.cancel(key)
+
+    def finish_jobs(self) -> list[Job]:
+        """Call back for the work that is done."""
+        return self._jobs.finish()
+
+    def nudge(self) -> None:
+        """Look again at what is to be done."""
+        with self._wake:
+            self._wake.notify()
 
     def pause(self, paused: bool) -> None:
         """Stop or go on; what was tapped while the world stood still is forgotten."""
         with self._wake:
             self._paused = paused
-            self._latch.forget_taps()
+            self._rewinding_since = None
+            self.latch.forget_taps()
             self._wake.notify()
 
-    def reset(self) -> None:
-        """Start over from the prompt before the next step."""
+    def step(self) -> None:
+        """Make one frame and stand still."""
         with self._wake:
-            self._reset = True
+            self._paused = True
+            self._singles += 1
+            self._wake.notify()
+
+    def rewind(self, on: bool) -> None:
+        """Run backwards along the branch for as long as it is on."""
+        with self._wake:
+            self._rewinding_since = time.perf_counter() if on else None
             self._wake.notify()
 
     def close(self) -> None:
-        """End the thread after the step it is in."""
+        """End the thread after the step it is in, and the session with it."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread.is_alive():
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=30)
+
+    # Called in the model thread only: by jobs.
+
+    def play(self, session: Session | None, companion: Companion | None = None) -> None:
+        """Take over a session, closing the one before; a companion gets every action too."""
+        if self.session is not session:
+            self._close_session()
+        self.session = session
+        self.map = ActionMap(session.world) if session is not None else None
+        self._view, self._checks, self.take, self.companion = None, [], None, companion
+        self.hand_over("human")
+        self.figures = Figures()
+        self.error = None
+        if session is not None:
+            self.facts = Facts(session.seed, session.recording.header.prompt_frames, session.frame_at(0))
+            self.show("")
+        else:
+            self.newest = self.facts = None
+
+    def settle(self) -> Session:
+        """The session with its cursor where the user looks.
+
+        Raises:
+            GenieError: nothing is being played.
+        """
+        if self.session is None:
+            raise GenieError("no session is open; open a world first.")
+        if self._view is not None:
+            view, self._view = self._view, None
+            self.session.seek(view)
+        return self.session
+
+    def look(self, index: int) -> None:
+        """Show a frame of the branch without moving the model there yet."""
+        session = self.session
+        if session is not None:
+            index = max(0, min(index, self.tip))
+            self._view = index if index != session.index else None
+            self.show("")
+
+    def seek(self, index: int, branch: int | None = None) -> None:
+        """Move the cursor, model and all."""
+        session = self.settle()
+        session.seek(index, branch)
+        self.show("")
+
+    def edit(self, frame: np.ndarray, stick: int) -> None:
+        """Put a painted frame in place of the current one; it is looked at again after 30 frames."""
+        session = self.settle()
+        session.edit(frame, stick)
+        self._checks.append((session.branch, session.index + PERSISTENCE))
+        self.show("edit")
+
+    def hand_over(self, driver: str) -> None:
+        """Let somebody else act from the next frame on."""
+        session = self.session
+        self._driver = None
+        if session is not None and driver == "policy":
+            self._driver = Policy(session.world, seed=session.index)
+        elif session is not None and driver == "replay":
+            self._driver = Replay(session.world, [int(action) for action in session.path().actions])
+        self.driver = driver if driver in DRIVERS else "human"
+
+    def show(self, action: str, since: float | None = None, frame: np.ndarray | None = None) -> None:
+        """Publish the frame that is looked at."""
+        session = self.session
+        if session is None:
+            return
+        index = session.index if self._view is None else self._view
+        if frame is None:
+            frame = session.frame if self._view is None else session.frame_at(index)
+        moved = self.newest is None or (session.branch, index) != (self.newest.branch, self.newest.index + 1)
+        self.tip = session.recording.branch(session.branch).end if moved or self._view is not None else index
+        spacing = max(1, round(session.world.frame_rate))
+        if moved or index % spacing == 0:
+            marks = range(max(0, (index // spacing - STRIP + 1) * spacing), index + 1, spacing)
+            known = {} if moved else dict(self.strip)
+            self.strip = tuple((mark, known[mark] if mark in known else session.frame_at(mark)) for mark in marks)
+        self.newest = Shown(frame, index, session.branch, action, since, session.salt)
+
+    # The thread itself.
 
     def _run(self) -> None:
-        try:
-            deadline = time.perf_counter()
-            while True:
-                with self._wake:
-                    while self._paused and not self._stopping and not self._reset:
-                        self._wake.wait()
-                        deadline = time.perf_counter()
-                        self.figures.finished.clear()
-                    if self._stopping:
-                        return
-                    late = time.perf_counter() - deadline
-                    if late < 0 and not self._reset:
-                        self._wake.wait(timeout=-late)
-                        continue
-                    resetting, self._reset = self._reset, False
-                if resetting:
-                    self._rollout = self._start()
-                    self.newest = Shown(self._rollout.frame, 0, "", None)
-                    continue
-                self._step()
-                # Absolute deadlines; a late step re-anchors them, so that there is never a burst to catch up.
-                deadline = max(deadline + self._period, time.perf_counter())
-        except BaseException as error:
-            self.error = error
+        self._deadline = time.perf_counter()
+        while True:
+            with self._wake:
+                while not self._stopping and not self._jobs and (wait := self._seconds_until_due()) != 0:
+                    self._wake.wait(timeout=wait)
+                if self._stopping:
+                    break
+            if self._jobs:
+                self._jobs.run_slice()
+                if self._jobs.exclusive:
+                    self.latch.forget_taps()
+            if self._seconds_until_due() == 0:
+                try:
+                    self._tick()
+                except Exception as error:
+                    self.error, self._paused, self._rewinding_since, self._singles = error, True, None, 0
+        self._close_session()
+
+    def _close_session(self) -> None:
+        if self.session is not None:
+            session, self.session, saved = self.session, None, False
+            try:
+                self._keep(session)
+                saved = True
+            except (GenieError, OSError) as error:
+                self.notes.append(f"The session could not be kept ({error}); its journal stays and can be recovered from home.")
+            session.close(remove_journal=saved)
+
+    def _seconds_until_due(self) -> float | None:
+        """Seconds until a frame is due, 0 if it is, None if none is."""
+        if self.session is None or self.error is not None or self._jobs.exclusive:
+            return None
+        if self._singles:
+            return 0.0
+        if not self.rewinding:
+            if self._paused:
+                self.figures.finished.clear()
+                self._deadline = time.perf_counter()
+                return None
+            if self.mode == "turn-based" and self._driver is None:
+                return 0.0 if self.latch.turn_waits or self.hurry else None
+            if self.hurry or self.mode == "fast":
+                return 0.0
+        return max(0.0, self._deadline - time.perf_counter())
+
+    def _tick(self) -> None:
+        if self.rewinding and not self._singles:
+            self.latch.forget_taps()
+            held = time.perf_counter() - (self._rewinding_since or 0.0)
+            back = next(frames for seconds, frames in REWIND if held >= seconds)
+            here = self.newest.index if self.newest is not None else 0
+            if here > 0:
+                self.look(here - back)
+        else:
+            self._step()
+        self._deadline = max(self._deadline + 1.0 / self.target, time.perf_counter())
 
     def _step(self) -> None:
+        single, self._singles = self._singles > 0, max(0, self._singles - 1)
         began = time.perf_counter()
-        reading = self._latch.read()
-        action = self._world.action_table.for_keys(reading.controls)
-        frame = self._rollout.step(action)
+        turn = self.latch.read_turn() if self.mode == "turn-based" and not single else None
+        reading = turn or self.latch.read()
+        if single and not reading.controls and self.newest is not None and self.newest.index < self.tip:
+            self.look(self.newest.index + 1)  # nobody acts: along the branch as it was
+            return
+        session = self.settle()
+        action = self._choose(reading)
+        waited = (began - reading.since) * 1000 if reading.since is not None else None
+        frame = session.step(action, reading.sources, waited)
         now = time.perf_counter()
-        latency = now - reading.since if reading.since is not None else None
+        if self.companion is not None:
+            self.companion.step(action.name, frame)
         self.figures.step_seconds.append(now - began)
         self.figures.finished.append(now)
-        if latency is not None:
-            self.figures.latency.append(latency)
-        self.newest = Shown(frame, self._rollout.index, action.name, latency)
+        if reading.since is not None:
+            self.figures.key_to_frame.append(now - reading.since)
+        self.show(action.name, reading.since, frame)
+        self._check_edits(session)
+
+    def _choose(self, reading: Reading) -> Action:
+        assert self.map is not None
+        if self._driver is not None:
+            action = self._driver.act()
+            if action is not None:
+                return action
+            self.notes.append("The replay has ended: you play.")
+            self.hand_over("human")
+        return self.map.choose(reading.controls)
+
+    def _check_edits(self, session: Session) -> None:
+        here = (session.branch, session.index)
+        if here in self._checks:
+            self._checks.remove(here)
+            kept = session.edit_persistence()
+            if kept is not None:
+                self.notes.append(f"{PERSISTENCE} frames after the edit {kept:.0%} of its pixels are as painted.")

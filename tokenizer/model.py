@@ -60,7 +60,7 @@ class VideoTokenizer(nn.Module):
     def measure(self, previous: Tensor, frame: Tensor) -> Tensor:
         """float [B, 3, H, W] twice -> by how much the picture scrolls between them, int64 [B, 2]."""
         if not self.config.scrolls:
-            return torch.zeros(len(frame), 2, dtype=torch.int64, device=frame.device)
+            return torch.zeros(frame.shape[0], 2, dtype=torch.int64, device=frame.device)
         return measure_motion(previous, frame, self.config.reach)
 
     def quantize(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,23 +124,28 @@ def worker(name: str, world: str, device: str, frames: int, batches: str, starte
 
 def key_to_frame(world: World, presses: int = 20) -> float | None:
     """Milliseconds from a key event to the frame that it made, in the player's own loop at the world's pace (median)."""
-    from player.latch import InputLatch
+    from genie.sessions.session import Session
+    from player.jobs import Job
     from player.model_thread import ModelThread
 
-    latch = InputLatch()
-    model = ModelThread(world, world.start, latch, world.frame_rate)
+    model = ModelThread()
     model.start()
+    began = model.submit(Job(lambda: model.play(Session.start(world))))
+    while not began.done:
+        time.sleep(0.01)
+    model.pause(False)
     rng = np.random.default_rng(0)
     key = next((control for action in world.actions for control in action.keys), "1")
     for _ in range(presses):
         time.sleep(rng.uniform(1.0, 2.0) / world.frame_rate)
-        latch.press("bench", key)
+        model.latch.press("bench", key)
         time.sleep(1.0 / world.frame_rate)
-        latch.release("bench")
+        model.latch.release("bench")
+    waits = list(model.figures.key_to_frame)
     model.close()
-    if model.error is not None:
-        raise model.error
-    return float(np.median(model.figures.latency)) * 1000 if model.figures.latency else None
+    if began.error is not None or model.error is not None:
+        raise began.error or model.error  # type: ignore[misc]
+    return float(np.median(waits)) * 1000 if waits else None
 
 
 def _in_own_process(name: str, path: Path, device: str, frames: int, sizes: list[int]) -> dict[str, Any]:

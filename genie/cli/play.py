@@ -14,15 +14,15 @@ from rich.progress import track
 from genie.errors import GenieError
 
 if TYPE_CHECKING:
-    from genie.runtime.rollout import Rollout
     from genie.sessions.session import Session
     from genie.world import World
 
+DEFAULT_WORLD = "coinrun"
 DEMO_SCRIPT = "right:24,right+jump:16,right:16,noop:8,left:16,jump:8"  # for worlds with CoinRun's named actions
 
 
 def play(
-    world: Annotated[str, typer.Argument(help="An installed world (`genie worlds`), or the path of a bundle.")] = "coinrun",
+    world: Annotated[str | None, typer.Argument(help="An installed world (`genie worlds`) or a bundle's path; default: home.")] = None,
     prompt: Annotated[str | None, typer.Option(help="A prompt's name or a picture file; default: the first prompt.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     headless: Annotated[bool, typer.Option(help="Play a scripted take without a window.")] = False,
@@ -37,7 +37,7 @@ def play(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto (see `genie bench`), onnx, onnx-int8, torch, …")] = "auto",
 ) -> None:
-    """Play a world: arrows or WASD and Space act, P pauses, R resets, Esc quits."""
+    """Play a world: arrows or WASD and Space act, P or Esc pauses and offers everything else, F1 helps. Without a world: home."""
     if not headless and any(option is not None for option in (actions, out, save, journal)):
         raise GenieError("--actions, --out, --save and --journal belong to a take without a window; add --headless.")
     if save is not None and not save.resolve().parent.is_dir():
@@ -46,34 +46,36 @@ def play(
         from genie.sessions.video import check_video_path
 
         check_video_path(out)
+    sampling = {key: value for key, value in {"passes": passes, "temperature": temperature}.items() if value is not None}
+    if not headless:
+        from player.launch import display_available, launch
+
+        if display_available():
+            opened = _opened(world, prompt, device, backend) if world or prompt or sampling else None
+            launch(opened, prompt, seed, scale, (device, backend), **sampling)
+            return
+        Console().print("There is no display here: playing a scripted take instead.")
+    from genie.sessions.session import Session
+
+    opened = _opened(world, prompt, device, backend)
+    session = Session.start(opened, prompt, seed, journal=journal, **sampling)
+    _headless(opened, session, actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+    if save is not None:
+        session.save(save)
+        Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True)
+    session.close()
+
+
+def _opened(world: str | None, prompt: str | None, device: str, backend: str) -> World:
+    """The world, its prompt looked up already: a wrong name is told before a window opens."""
     from genie.world import load_world
 
-    opened = load_world(world, device=device, backend=backend)
-    sampling = {key: value for key, value in {"passes": passes, "temperature": temperature}.items() if value is not None}
-
-    def start() -> Rollout:
-        return opened.start(prompt, seed, **sampling)
-
-    if headless:
-        from genie.sessions.session import Session
-
-        session = Session.start(opened, prompt, seed, journal=journal, **sampling)
-        _headless(opened, session, actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
-        if save is not None:
-            session.save(save)
-            Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True)
-        session.close()
-        return
-    from player.window import PlayWindow, display_available
-
-    if display_available():
-        PlayWindow(opened, start, scale).run()
-        return
-    Console().print("There is no display here: playing a scripted take instead.")
-    _headless(opened, start(), actions, frames, Path(f"{opened.name}-seed{seed}.mp4"))
+    opened = load_world(world or DEFAULT_WORLD, device=device, backend=backend)
+    opened.prompt_frames(prompt)
+    return opened
 
 
-def _headless(world: World, rollout: Rollout | Session, script: str | None, frames: int, out: Path) -> None:
+def _headless(world: World, session: Session, script: str | None, frames: int, out: Path) -> None:
     from genie.sessions.script import digest, parse_actions, play_script
     from genie.sessions.video import write_video
 
@@ -82,7 +84,7 @@ def _headless(world: World, rollout: Rollout | Session, script: str | None, fram
     demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
     chosen = parse_actions(script or demo, world.action_table)
     began = time.perf_counter()
-    take = play_script(rollout, chosen, frames)
+    take = play_script(session, chosen, frames)
     made = np.stack(list(track(take, total=frames + 1, description="playing", console=console)))
     seconds = time.perf_counter() - began
     write_video(out, made, world.frame_rate)

@@ -65,3 +65,16 @@ def test_losing_the_focus_forgets_everything_and_a_pause_only_the_taps() -> None
     assert latch.read().controls == {"left"}
     latch.clear()
     assert latch.read().controls == frozenset()
+
+
+def test_turn_by_turn_every_press_is_read_once_with_what_was_held() -> None:
+    heard: list[int] = []
+    latch = InputLatch(lambda: heard.append(1))
+    latch.press("d", "right")
+    latch.press("space", "jump")
+    latch.release("space")
+    latch.press("space", "jump")
+    turns = [latch.read_turn() for _ in range(4)]
+    assert [turn and set(turn.controls) for turn in turns] == [{"right"}, {"right", "jump"}, {"right", "jump"}, None]
+    assert turns[1] is not None and turns[1].sources == ("d", "space")
+    assert len(heard) == 3

@@ -1,0 +1,40 @@
+"""Catching a chord from a device: the next keys or buttons that are pressed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from player.bindings import write
+from player.screen import Screen
+
+MEANT = {"keys": "keyboard", "pad": "gamepad"}
+
+
+class ChordCatcher:
+    """Takes every key and button of a screen until a chord is complete, Esc gives up, or Delete (on a pad: Back alone) takes away."""
+
+    def __init__(self, screen: Screen, device: str, on_end: Callable[[str, bool], object]) -> None:
+        """`on_end(chord, remove)`: a chord, or "" and whether one is to be taken away."""
+        self._screen, self._device, self._on_end = screen, device, on_end
+        self._chord: frozenset[str] = frozenset()
+        screen.app.router.let_go()
+        screen.listener = self._heard
+
+    def _heard(self, device: str, down: frozenset[str] | None) -> None:
+        """Keys go down one after the other; the chord is complete when the first comes up."""
+        if down is None:
+            if self._chord:
+                self._end(write(self._chord), False)
+        elif device == "keys" and down in ({"escape"}, {"delete"}):
+            self._end("", down == {"delete"})
+        elif device == self._device:
+            self._chord = self._chord | down
+        else:
+            self._screen.app.say(f"That is the {MEANT[device]}; the {MEANT[self._device]} is being set. Esc gives up.")
+
+    def _end(self, chord: str, remove: bool) -> None:
+        self._screen.listener = None
+        self._screen.app.router.let_go()
+        if chord == "back" and self._device == "pad":
+            chord, remove = "", True
+        self._on_end(chord, remove)

@@ -1,0 +1,141 @@
+"""What a key does to the session: save and load a slot, bookmark, reset, undo, re-roll, record. The work is the model thread's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
+
+from genie.errors import GenieError
+from player import opening
+from player.model_thread import Take
+
+if TYPE_CHECKING:
+    from player.app import App
+
+REROLL_SECONDS = 1.0  # of the take that are played again where it has no rest
+
+
+def save(app: App) -> None:
+    """The session as it stands, into the slot."""
+    slot = app.shelf.slot
+
+    def work() -> str:
+        session = app.model.settle()
+        session.save(app.shelf.slot_path(slot))
+        app.shelf.marks.setdefault(session, {})[slot] = (session.branch, session.index)
+        return f"Saved to slot {slot}, frame {session.index}."
+
+    app.work(work, app.say)
+
+
+def load(app: App) -> None:
+    """Back to where the slot was saved: at once in the session that is open, else from its file."""
+    slot = app.shelf.slot
+
+    def work() -> str:
+        session = app.model.session
+        mark = app.shelf.marks.get(session, {}).get(slot) if session is not None else None
+        if mark is not None:
+            app.model.seek(mark[1], mark[0])
+        elif app.shelf.slot_path(slot).is_file():
+            opening.go_on(app, app.shelf.slot_path(slot))
+        else:
+            raise GenieError(f"slot {slot} is empty; {app.keys.label('save')} saves to it.")
+        return f"Slot {slot} loaded."
+
+    def loaded(text: str) -> None:
+        app.apply_settings()
+        app.rebuild()
+        app.say(text)
+
+    app.work(work, loaded)
+
+
+def slot(app: App) -> None:
+    """The next slot."""
+    app.say(f"Slot {app.shelf.next_slot()} is chosen.")
+    app.rebuild()
+
+
+def bookmark(app: App) -> None:
+    """Mark this frame."""
+
+    def work() -> str:
+        session = app.model.settle()
+        label = f"mark {1 + sum(branch.kind == 'bookmark' for branch in session.tree)}"
+        session.bookmark(label)
+        return f"Bookmark “{label}” at frame {session.index}."
+
+    app.work(work, app.say)
+
+
+def reset(app: App) -> None:
+    """To the first frame; what was played stays a branch."""
+    app.work(lambda: app.model.seek(0, 0), lambda _: app.say("From the first frame again; what was played is kept as a branch."))
+
+
+def undo(app: App) -> None:
+    """To where the branch began."""
+
+    def work() -> str:
+        session = app.model.settle()
+        session.undo_to_branch_point()
+        app.model.show("")
+        return f"Back at the branch point, frame {session.index}."
+
+    app.work(work, app.say)
+
+
+def reroll(app: App) -> None:
+    """Other dice: where the take goes on, from here; at its end the last second once more."""
+
+    def work() -> Generator[int, None, int]:
+        session = app.model.settle()
+        end = session.recording.branch(session.branch).end
+        if session.index < end:
+            [number] = session.reroll()
+            app.model.seek(session.index, number)
+            return number
+        number = session.branch
+        for number in reroll_many(app, session.branch, end, 1):
+            yield number
+        app.model.seek(session.recording.branch(number).end, number)
+        return number
+
+    app.work(work, lambda number: app.say(f"Re-rolled: branch {number}."), exclusive=True)
+
+
+def reroll_many(app: App, branch: int, index: int, count: int) -> Iterator[int]:
+    """The rest of a branch from a frame on, `count` times under new salts (model thread, exclusive); at its end, the last second."""
+    session = app.model.settle()
+    if session.recording.branch(branch).end <= index:
+        index = max(0, index - round(REROLL_SECONDS * session.world.frame_rate))
+    session.seek(index, branch)
+    for number, _ in session.reroll_take(count):
+        app.model.show("re-roll")
+        yield number
+    app.model.show("")
+
+
+def record(app: App) -> None:
+    """Begin a take, or end it. Every frame is in the session anyway; a take marks a part of it to be exported."""
+
+    def work() -> str:
+        model, session = app.model, app.model.settle()
+        if model.take is None:
+            model.take = Take(session.branch, session.index)
+            return "REC: a take begins."
+        take, model.take = model.take, None
+        if session.index <= take.first:
+            return "The take has no frames."
+        number = 1 + sum(branch.label.startswith("take ") for branch in session.tree)
+        session.bookmark(f"take {number} (frames {take.first} to {session.index})")
+        app.memory["take"] = (session.branch, take.first, session.index)
+        return f"Take {number}: frames {take.first} to {session.index}. Export it from the timeline ({app.keys.label('branches')})."
+
+    app.work(work, app.say)
+
+
+DEEDS: dict[str, Callable[[App], None]] = {
+    "save": save, "load": load, "slot": slot, "bookmark": bookmark, "reset": reset, "undo": undo, "re-roll": reroll, "record": record,
+}  # fmt: skip

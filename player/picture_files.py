@@ -1,0 +1,91 @@
+"""Pictures in and out: any picture file as a frame of a world's size, the clipboard, surfaces for the screen."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pygame
+from PIL import Image, ImageGrab, ImageOps, UnidentifiedImageError
+
+from genie.errors import GenieError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 2**28
+Fit = Literal["crop", "fit"]
+
+
+def read_picture(path: Path, resolution: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
+    """A picture file as a frame, uint8 [H, W, 3].
+
+    Args:
+        resolution: height and width of the frame.
+        fit: "crop" fills the frame and cuts what stands over, "fit" shows the whole picture with black beside it.
+
+    Raises:
+        GenieError: no such file, too large, or not a picture.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise GenieError(f"{path.name} is larger than {MAX_BYTES >> 20} MiB; save it smaller.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return to_frame(image, resolution, fit)
+    except FileNotFoundError as error:
+        raise GenieError(f"{path} does not exist.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GenieError(f"{path.name} cannot be read as a picture ({error}); use a PNG or JPEG file.") from error
+
+
+def to_frame(image: Image.Image, resolution: tuple[int, int], fit: Fit) -> np.ndarray:
+    """A picture as a frame, uint8 [H, W, 3]; one of the right size stays as it is."""
+    if image.width * image.height > MAX_PIXELS:
+        raise GenieError(f"the picture has {image.width}×{image.height} pixels; {MAX_PIXELS:,} are read at most: save it smaller.")
+    height, width = resolution
+    picture = image.convert("RGB")
+    if picture.size != (width, height):
+        smooth = Image.Resampling.LANCZOS if picture.width > width else Image.Resampling.NEAREST
+        scale = ImageOps.fit if fit == "crop" else ImageOps.pad
+        picture = scale(picture, (width, height), method=smooth)
+    return np.asarray(picture, np.uint8).copy()
+
+
+def paste_picture(resolution: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
+    """The picture (or the picture file) in the clipboard as a frame.
+
+    Raises:
+        GenieError: there is none, or this desktop gives no access to it.
+    """
+    try:
+        found = ImageGrab.grabclipboard()
+    except (OSError, NotImplementedError, subprocess.SubprocessError, ValueError) as error:
+        tool = "" if shutil.which("wl-paste") or shutil.which("xclip") else " (on Linux this needs wl-paste or xclip)"
+        raise GenieError(f"the clipboard could not be read{tool}; save the picture and load the file.") from error
+    if isinstance(found, list) and found:
+        return read_picture(Path(found[0]), resolution, fit)
+    if not isinstance(found, Image.Image):
+        raise GenieError("there is no picture in the clipboard.")
+    return to_frame(found, resolution, fit)
+
+
+def png_frame(data: bytes) -> np.ndarray:
+    """A PNG that was checked already as a frame uint8 [H, W, 3]."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB")).copy()
+
+
+def surface_of(frame: np.ndarray) -> pygame.Surface:
+    """A frame uint8 [H, W, 3] as a surface of the same size."""
+    return pygame.surfarray.make_surface(np.swapaxes(frame, 0, 1))
+
+
+def enlarged(frame: np.ndarray, scale: int) -> pygame.Surface:
+    """A frame as a surface, each pixel `scale` pixels a side."""
+    return pygame.transform.scale(surface_of(frame), (frame.shape[1] * scale, frame.shape[0] * scale))

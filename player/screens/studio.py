@@ -1,0 +1,216 @@
+"""The prompt studio: choose, load, paste or paint the first frame; beside it what the world makes of it under each key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genie.errors import GenieError
+from genie.world import World
+from player import opening
+from player.app import App
+from player.canvas import Canvas, Toolbox, add_tools
+from player.paint import Painting
+from player.picture_files import SUFFIXES, Fit, paste_picture, read_picture, surface_of
+from player.screen import Screen
+from player.stamps import palette, stamps
+from player.widgets import Button, Choice, Flow, Picture
+
+AHEAD = 0.5  # seconds of the world beside each key
+LOOPS = 4  # pictures a second that the look-ahead shows; half of it with reduced flashing
+FITS: tuple[Fit, ...] = ("crop", "fit")
+SEEDS = tuple(range(10))
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """Frames of the look-ahead so far, uint8 [T, A, H, W, 3], and the names of the A actions."""
+
+    names: tuple[str, ...]
+    frames: tuple[np.ndarray, ...]
+
+
+class Studio(Screen):
+    """The picture is the state: it is shown as painted, and the world begins with exactly it."""
+
+    title = "Prompt studio"
+
+    def __init__(self, app: App, world: World) -> None:
+        super().__init__(app)
+        self._world = world
+        self._frames = world.prompts[0].frames  # the prompt while nothing was painted on it
+        self._name = world.prompts[0].name
+        self.painting = Painting(self._frames[-1])
+        looks = [prompt.frames[-1] for prompt in world.prompts]
+        self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
+        self._fit: Fit = "crop"
+        self._seed = 0
+        self.ahead: Ahead | None = None
+        self._asked: Any = None
+        self._scale = 6
+        self._moment = -1
+
+    def enter(self) -> None:
+        self.app.model.pause(True)
+        self._look_ahead()
+
+    def leave(self) -> None:
+        self.app.model.cancel("look ahead")
+
+    def put(self, frame: np.ndarray, name: str) -> None:
+        """Take a picture uint8 [H, W, 3] as the first frame."""
+        self.painting.replace(frame)
+        self._frames, self._name = frame[None], name
+        self._changed()
+
+    def prompt(self) -> np.ndarray:
+        """What the world would begin with, uint8 [T, H, W, 3]: the shipped clip as it is, or the painted picture alone."""
+        return self._frames if np.array_equal(self.painting.frame, self._frames[-1]) else self.painting.frame[None]
+
+    def build(self, flow: Flow) -> None:
+        app, world = self.app, self._world
+        flow.heading(f"First frame: {self._name}" + ("" if len(self.prompt()) > 1 or len(self._frames) == 1 else ", painted on"))
+        height, width = self.painting.frame.shape[:2]
+        self._scale = max(2, min(8, (flow.area.width * 2 // 5) // width, (flow.area.height * 3 // 5) // height))
+        canvas = Canvas(self.painting, self._tools, self._scale, self._changed)
+        flow.add(canvas)
+        self._build_ahead(flow, canvas.rect.width + flow._theme.gap)
+        flow.newline()
+        flow.add(
+            Button("play", "Play from here", lambda: opening.play_from(app, self.prompt(), self._seed), "Begin a session with this frame.")
+        )
+        flow.add(Choice("seed", "seed", [str(seed) for seed in SEEDS], self._seed, self._set_seed, "Another roll of the dice."))
+        flow.add(Button("load", "Load a picture …", lambda: self._choose_file(), "Any picture file; or drop one on the window."))
+        flow.add(Button("paste", "Paste", self._paste, "The picture in the clipboard."))
+        flow.add(
+            Choice(
+                "fit", "larger pictures", FITS, FITS.index(self._fit), self._set_fit, "crop fills the frame, fit shows the whole picture."
+            )
+        )
+        flow.newline()
+        add_tools(flow, app, self.painting, self._tools, self.rebuild, self._changed)
+        flow.heading("Prompts of this world")
+        for prompt in world.prompts:
+            flow.add(
+                Picture(
+                    f"prompt:{prompt.name}",
+                    surface_of(prompt.frames[-1]),
+                    (prompt.name,),
+                    2,
+                    partial(self._take, prompt),
+                    on=self._name == prompt.name,
+                )
+            )
+
+    def _build_ahead(self, flow: Flow, left: int) -> None:
+        """What each key does: beside the canvas, in as many columns as fit."""
+        if self.ahead is None:
+            flow.add(Picture("ahead", None, ("looking ahead …",), 1))
+            return
+        room = flow.area.width - left
+        count = len(self.ahead.names)
+        height, width = self.painting.frame.shape[:2]
+        scale = 1
+        for candidate in (4, 3, 2):
+            cell = max(width * candidate + 12, 110) + flow._theme.gap
+            rows = -(-count // max(1, room // cell))
+            if room >= cell and rows * (height * candidate + 40) <= height * self._scale + 40:
+                scale = candidate
+                break
+        area = flow.area
+        inner = Flow(type(area)(left, flow.widgets[-1].rect.y, max(100, room), area.height), flow._theme)
+        frame = self._frame_now()
+        for number, name in enumerate(self.ahead.names):
+            inner.add(Picture(f"ahead:{number}", surface_of(self.ahead.frames[frame][number]), (name,), scale))
+        flow.widgets += inner.widgets
+        flow._line = max(flow._line, inner.bottom - inner.area.y)
+
+    def _frame_now(self) -> int:
+        """Which moment of the look-ahead is shown: it runs in a loop; the last one, with reduced flashing."""
+        count = len(self.ahead.frames) if self.ahead is not None else 0
+        if self.app.settings.reduced_flashing or count == 0:
+            return count - 1
+        return int(time.perf_counter() * LOOPS * 2) % count
+
+    def tick(self) -> None:
+        job = self._asked
+        if job is not None and job.progress is not None and job.progress.frames and not job.cancelled and job.progress is not self.ahead:
+            fresh = self.ahead is None
+            self.ahead = job.progress
+            self._moment = -1
+            if fresh:
+                self.rebuild()
+        if self.ahead is not None and self.ahead.frames and (moment := self._frame_now()) != self._moment:
+            self._moment = moment
+            for widget in self.widgets:
+                if isinstance(widget, Picture) and widget.key.startswith("ahead:"):
+                    widget.picture = surface_of(self.ahead.frames[moment][int(widget.key[6:])])
+            self.app.dirty = True
+
+    def command(self, name: str, down: bool) -> bool:
+        if name == "undo" and down:
+            if self.painting.undo():
+                self._changed()
+            return True
+        return False
+
+    def dropped(self, path: str) -> bool:
+        if Path(path).suffix.lower() not in SUFFIXES:
+            return False
+        self._load(Path(path))
+        return True
+
+    def _take(self, prompt: Any) -> None:
+        self.painting.replace(prompt.frames[-1])
+        self._frames, self._name = prompt.frames, prompt.name
+        self._changed()
+
+    def _choose_file(self) -> None:
+        from player.screens.files import Files
+
+        self.app.push(Files(self.app, SUFFIXES, self._load))
+
+    def _load(self, path: Path) -> None:
+        try:
+            self.put(read_picture(path, self._world.resolution, self._fit), path.stem)
+        except GenieError as error:
+            self.app.failed(error)
+
+    def _paste(self) -> None:
+        try:
+            self.put(paste_picture(self._world.resolution, self._fit), "pasted")
+        except GenieError as error:
+            self.app.failed(error)
+
+    def _set_fit(self, index: int) -> None:
+        self._fit = FITS[index]
+
+    def _set_seed(self, index: int) -> None:
+        self._seed = SEEDS[index]
+        self._look_ahead()
+
+    def _changed(self) -> None:
+        self.rebuild()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        prompt, seed, world = self.prompt().copy(), self._seed, self._world
+        self._asked = self.app.work(lambda: look_ahead(world, prompt, seed), None, "look ahead")
+
+
+def look_ahead(world: World, prompt: np.ndarray, seed: int) -> Iterator[Ahead]:
+    """Half a second under each key, a frame a slice (model thread)."""
+    actions = [action for action in world.actions if action.kind == "recorded"] or list(world.actions)
+    names = tuple(action.name for action in actions)
+    batch = world.start_batch([prompt] * len(actions), [seed] * len(actions))
+    frames: list[np.ndarray] = []
+    for _ in range(max(1, round(AHEAD * world.frame_rate))):
+        yield Ahead(names, tuple(frames))
+        frames.append(batch.step(actions))
+    yield Ahead(names, tuple(frames))

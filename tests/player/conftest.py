@@ -1,0 +1,38 @@
+"""The player's window on SDL's dummy driver; the user's folders are new for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hands import Player
+
+import genie
+from player.launch import open_app
+from player.screens.play import Play
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings and sessions of a new user."""
+    monkeypatch.setenv("GENIE_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("GENIE_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
+
+
+@pytest.fixture
+def player(coinrun: genie.World) -> Iterator[Player]:
+    """In play, from the first prompt, seed 1."""
+    hands = Player(open_app(coinrun, seed=1))
+    hands.wait(lambda: isinstance(hands.app.screen, Play) and hands.shown.index >= 1)
+    yield hands
+    hands.app.close()
+
+
+@pytest.fixture
+def home() -> Iterator[Player]:
+    """At home, nothing opened."""
+    hands = Player(open_app())
+    yield hands
+    hands.app.close()

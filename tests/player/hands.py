@@ -1,0 +1,160 @@
+"""Hands for the player: posted events, and turns of its own loop in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pygame
+from PIL import Image
+
+from player.app import App
+from player.model_thread import Shown
+from player.screens.play import Pause
+from player.widgets import Widget
+
+PAD = {"up": 11, "down": 12, "left": 13, "right": 14}
+ARTEFACTS = Path(__file__).parent.parent / "artefacts"
+
+
+class Player:
+    """An app, and hands for it: every deed is a posted event, followed by turns of the app's own loop."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def turns(self, seconds: float) -> None:
+        """Let time pass."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.app.turn()
+            time.sleep(0.002)
+
+    def wait(self, what: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Let time pass until something is so."""
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, f"waited in vain; the user was told {list(self.app.log)}"
+            self.app.turn()
+            time.sleep(0.002)
+
+    def post(self, kind: int, **values: object) -> None:
+        """One event, and the app's answer to it."""
+        pygame.event.post(pygame.event.Event(kind, **values))
+        self.app.turn()
+
+    def down(self, key: int, mod: int = 0, text: str = "") -> None:
+        """A key goes down."""
+        self.post(pygame.KEYDOWN, key=key, mod=mod, unicode=text)
+
+    def up(self, key: int) -> None:
+        """It comes up."""
+        self.post(pygame.KEYUP, key=key, mod=0)
+
+    def key(self, key: int, mod: int = 0, text: str = "") -> None:
+        """A key is typed."""
+        self.down(key, mod, text)
+        self.up(key)
+
+    def ctrl(self, key: int) -> None:
+        """Typed with Ctrl."""
+        self.key(key, mod=pygame.KMOD_CTRL)
+
+    def write(self, text: str) -> None:
+        """Letters."""
+        for letter in text:
+            self.key(pygame.key.key_code(letter), text=letter)
+
+    def button(self, *buttons: int) -> None:
+        """Pad buttons are pressed together."""
+        for number in buttons:
+            self.post(pygame.JOYBUTTONDOWN, button=number, instance_id=0)
+        for number in reversed(buttons):
+            self.post(pygame.JOYBUTTONUP, button=number, instance_id=0)
+
+    def focus(self, key: str, *, pad: bool = False) -> None:
+        """Bring the focus to a widget, with Tab or, on a pad, with the d-pad down each column."""
+        screen = self.app.screen
+        if pad:
+            self._walk(key)
+        for _ in range(400):
+            if screen.focus == key:
+                return
+            self.key(pygame.K_TAB)
+        raise AssertionError(f"{key} cannot be reached; there are {[widget.key for widget in screen.widgets]}")
+
+    def press(self, key: str) -> None:
+        """Focus a widget with Tab and press it with Enter."""
+        self.focus(key)
+        self.key(pygame.K_RETURN)
+
+    def _walk(self, key: str) -> None:
+        """Find out where the d-pad leads, then press the way that it takes."""
+        screen, start = self.app.screen, self.app.screen.focus
+        ways: dict[str, list[str]] = {start: []}
+        waiting = [start]
+        while waiting and key not in ways:
+            here = waiting.pop(0)
+            for direction in PAD:
+                screen.set_focus(here)
+                if direction in ("up", "down") or type(screen.focused).turn is Widget.turn:  # a choice takes left and right itself
+                    screen.navigate(direction)
+                if screen.focus not in ways:
+                    ways[screen.focus] = [*ways[here], direction]
+                    waiting.append(screen.focus)
+        assert key in ways, f"{key} cannot be reached with the d-pad; these can: {sorted(ways)}"
+        screen.set_focus(start)
+        for direction in ways[key]:
+            self.button(PAD[direction])
+        assert screen.focus == key
+
+    def click(self, key: str) -> None:
+        """A click into the middle of a widget."""
+        screen = self.app.screen
+        rect = screen.find(key).rect
+        at = (screen.body.x + rect.centerx, screen.body.y + rect.centery - screen.scroll)
+        self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
+        self.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
+
+    @property
+    def shown(self) -> Shown:
+        """The newest frame."""
+        newest = self.app.model.newest
+        assert newest is not None
+        return newest
+
+    @property
+    def screen(self) -> str:
+        """Which screen the user is in."""
+        return type(self.app.screen).__name__
+
+    def to(self, screen: str) -> None:
+        """Wait for a screen."""
+        self.wait(lambda: self.screen == screen)
+
+    def frames(self, count: int) -> None:
+        """Let the world make frames."""
+        index = self.shown.index
+        self.wait(lambda: self.shown.index >= index + count)
+
+    def pause(self) -> None:
+        """P, and the step in flight ends."""
+        self.key(pygame.K_p)
+        self.wait(lambda: self.app.model.paused and isinstance(self.app.screen, Pause))
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until the model thread has done what was asked for."""
+        job = self.app.work(lambda: None)
+        self.wait(lambda: job.done)
+        self.app.turn()
+
+    def picture(self, name: str) -> np.ndarray:
+        """What the window shows, kept as an artefact."""
+        self.app.draw()
+        shot = self.app.picture()
+        ARTEFACTS.mkdir(exist_ok=True)
+        Image.fromarray(shot).save(ARTEFACTS / f"player_{name}.png")
+        return shot

@@ -1,0 +1,297 @@
+"""Playing in the real window: the shipped world, posted events, the loop that users get."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pygame
+import pytest
+from hands import Player
+
+import genie
+from player.launch import display_available
+
+
+def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
+    player.frames(1)
+    assert player.shown.action == "noop"
+    player.down(pygame.K_RIGHT)
+    player.wait(lambda: player.shown.action == "right")
+    player.down(pygame.K_SPACE)
+    player.wait(lambda: player.shown.action == "right+jump")
+    player.up(pygame.K_SPACE)
+    player.up(pygame.K_RIGHT)
+    player.down(pygame.K_a)
+    player.wait(lambda: player.shown.action == "left")
+    player.up(pygame.K_a)
+    for key in (pygame.K_w, pygame.K_z, pygame.K_x):  # up jumps where only jump exists, and there is one act for two keys
+        player.down(key)
+        player.wait(lambda: player.shown.action == "jump")
+        player.up(key)
+        player.wait(lambda: player.shown.action == "noop")
+    player.down(pygame.K_4)
+    player.wait(lambda: player.shown.action == "action 3")
+    player.up(pygame.K_4)
+    player.app.model.pause(True)
+    player.settled()
+    shot = player.picture("play")
+    view = player.app.memory["view"]
+    scale = view.width // 64
+    assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_a_tap_between_two_frames_reaches_the_world(player: Player) -> None:
+    for _ in range(5):
+        player.frames(1)
+        seen: list[str] = []
+        start = player.shown.index
+        player.down(pygame.K_SPACE)
+        player.up(pygame.K_SPACE)
+        while player.shown.index < start + 4:
+            seen.append(player.shown.action)
+            player.turns(0.005)
+        assert "jump" in seen
+
+
+def test_the_worlds_own_rate_is_kept_and_a_late_frame_causes_no_burst(player: Player) -> None:
+    player.frames(2)
+    player.app.work(lambda: time.sleep(0.7))  # ten frames are missed
+    player.turns(0.75)
+    start, began = player.shown.index, time.monotonic()
+    player.wait(lambda: player.shown.index >= start + 20)
+    seconds = time.monotonic() - began
+    assert 19 / 15 - 0.1 < seconds < 2 * 20 / 15  # 15 frames a second, never faster
+
+
+def test_losing_the_focus_clears_the_keys_and_pauses(player: Player) -> None:
+    player.down(pygame.K_RIGHT)
+    player.wait(lambda: player.shown.action == "right")
+    player.post(pygame.WINDOWFOCUSLOST)
+    player.to("Pause")
+    player.settled()
+    index = player.shown.index
+    player.turns(0.3)
+    assert player.shown.index == index
+    player.key(pygame.K_p)
+    player.wait(lambda: player.shown.action == "noop")
+
+
+def test_a_pause_costs_less_than_a_twentieth_of_a_core(player: Player) -> None:
+    player.pause()
+    stop = time.monotonic() + 2.0
+    began = time.process_time()
+    player.app.run(max_seconds=2.0)
+    used = time.process_time() - began
+    assert time.monotonic() >= stop - 0.1
+    assert used < 0.05 * 2.0
+
+
+def test_single_steps_forward_and_back_show_the_same_frames(player: Player) -> None:
+    player.frames(5)
+    player.pause()
+    frames = {player.shown.index: player.shown.frame}
+    player.down(pygame.K_d)  # held for the next single step
+    player.key(pygame.K_PERIOD)
+    player.wait(lambda: player.shown.index == max(frames) + 1)
+    assert player.shown.action == "right"
+    player.up(pygame.K_d)
+    frames[player.shown.index] = player.shown.frame
+    last = player.shown.index
+    for index in range(last - 1, last - 4, -1):
+        player.key(pygame.K_COMMA)
+        player.wait(lambda index=index: player.shown.index == index)
+    for index in range(last - 2, last + 1):
+        player.key(pygame.K_PERIOD)
+        player.wait(lambda index=index: player.shown.index == index)
+        if index in frames:
+            assert np.array_equal(player.shown.frame, frames[index])
+    assert player.shown.branch == 0  # nobody acted, so nothing branched
+
+
+def test_a_rewound_take_goes_on_to_the_bit(player: Player) -> None:
+    player.down(pygame.K_RIGHT)
+    player.frames(25)
+    player.up(pygame.K_RIGHT)
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.shown.index <= 5)
+    player.app.model.pause(True)
+    player.up(pygame.K_BACKSPACE)
+    player.settled()
+    session = player.app.model.session
+    assert session is not None
+    start, root = player.shown.index, list(session.path(0))
+    known = [session.frame_at(index, 0) for index in range(len(root) + 1)]
+    for step in root[start : start + 6]:
+        job = player.app.work(lambda action=step.action: player.app.model.settle().step(action))
+        player.wait(lambda job=job: job.done)
+        assert job.error is None
+        assert np.array_equal(job.result, known[step.index])
+    assert session.branch != 0  # the take that was there is there still
+    assert session.recording.branch(0).end == len(root)
+
+
+def test_reset_undo_and_quick_save_throw_nothing_away(player: Player) -> None:
+    player.frames(8)
+    player.key(pygame.K_F5)
+    player.wait(lambda: any("Saved to slot 1" in line for line in player.app.log))
+    saved = player.app.model.session.recording.cursor  # type: ignore[union-attr]
+    player.ctrl(pygame.K_r)
+    player.wait(lambda: player.shown.index < 4 and player.shown.branch == 1)
+    player.frames(3)
+    player.pause()
+    player.ctrl(pygame.K_z)
+    player.wait(lambda: player.shown.index == 0)
+    player.key(pygame.K_F9)
+    player.wait(lambda: any("Slot 1 loaded" in line for line in player.app.log))
+    assert player.shown.index >= 8 and player.shown.branch == 0
+    assert player.shown.index <= saved[1] + 1
+    assert [branch.id for branch in player.app.model.session.tree] == [0, 1]  # type: ignore[union-attr]
+    assert player.app.shelf.slot_path(1).is_file()
+
+
+def test_fast_is_faster_and_turn_based_makes_one_frame_for_one_key(player: Player) -> None:
+    player.app.settings.speed = 0.25
+    player.app.apply_settings()
+    player.frames(2)
+    player.down(pygame.K_TAB)
+    start, began = player.shown.index, time.monotonic()
+    player.wait(lambda: player.shown.index >= start + 10)
+    assert 10 / (time.monotonic() - began) > 1.5 * 15 / 4
+    player.up(pygame.K_TAB)
+    player.key(pygame.K_t)
+    player.key(pygame.K_t)
+    player.wait(lambda: player.app.model.mode == "turn-based")
+    player.turns(0.3)
+    index = player.shown.index
+    player.turns(0.3)
+    assert player.shown.index == index
+    player.key(pygame.K_RIGHT)
+    player.key(pygame.K_RIGHT)  # before the first one's frame is there
+    player.wait(lambda: player.shown.index == index + 2)
+    player.turns(0.3)
+    assert (player.shown.index, player.shown.action) == (index + 2, "right")
+    player.down(pygame.K_RIGHT)
+    player.key(pygame.K_SPACE)
+    player.wait(lambda: player.shown.action == "right+jump")
+    assert player.shown.index == index + 4
+
+
+def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) -> None:
+    player.app.settings.speed = 4.0
+    player.app.apply_settings()
+    session = player.app.model.session
+    assert session is not None
+    quick = session.step
+
+    def slow(*arguments: object, **options: object) -> np.ndarray:
+        time.sleep(0.04)
+        return quick(*arguments, **options)  # type: ignore[arg-type]
+
+    session.step = slow  # type: ignore[method-assign]
+    player.wait(lambda: any("turn-based" in line for line in player.app.log))
+
+
+def test_two_keys_a_stick_and_a_pad_button_share_a_control(player: Player) -> None:
+    player.down(pygame.K_RIGHT)
+    player.wait(lambda: player.shown.action == "right")
+    player.post(pygame.JOYAXISMOTION, axis=0, value=0.01, instance_id=0)
+    player.key(pygame.K_d)
+    player.frames(4)
+    assert player.shown.action == "right"
+    player.up(pygame.K_RIGHT)
+    player.post(pygame.JOYAXISMOTION, axis=0, value=-1.0, instance_id=0)
+    player.wait(lambda: player.shown.action == "left")
+    player.post(pygame.JOYBUTTONDOWN, button=0, instance_id=0)
+    player.wait(lambda: player.shown.action == "left+jump")
+    player.post(pygame.JOYAXISMOTION, axis=0, value=0.0, instance_id=0)
+    player.wait(lambda: player.shown.action == "jump")
+    player.post(pygame.JOYBUTTONUP, button=0, instance_id=0)
+    player.wait(lambda: player.shown.action == "noop")
+
+
+def test_control_changes_hands_without_a_reset(player: Player) -> None:
+    player.down(pygame.K_RIGHT)
+    player.frames(6)
+    player.up(pygame.K_RIGHT)
+    index = player.shown.index
+    player.ctrl(pygame.K_m)
+    player.wait(lambda: player.app.model.driver == "policy")
+    player.wait(lambda: player.shown.action not in ("noop", "right"))
+    player.ctrl(pygame.K_m)
+    player.wait(lambda: player.app.model.driver == "replay")
+    player.wait(lambda: player.app.model.driver == "human", seconds=30)  # at the take's end
+    session = player.app.model.session
+    assert session is not None
+    actions = session.path().actions.tolist()
+    assert player.shown.index > index and player.shown.branch == 0
+    replayed = next(n for n in range(index, len(actions)) if actions[n : n + 6] == actions[:6])
+    assert replayed > index
+
+
+def test_the_figures_are_those_of_the_thread(player: Player) -> None:
+    player.key(pygame.K_RIGHT)
+    player.frames(16)
+    player.key(pygame.K_F10)
+    player.wait(lambda: player.app.model.take is not None)
+    hud = player.app.screen._hud  # type: ignore[attr-defined]
+    lines, shares = hud.figures(player.shown)
+    assert set(lines) >= {"rate", "step p50", "step p99", "key to screen", "context", "seed", "salt", "action", "drift"}
+    assert lines["seed"] == "1" and lines["context"].startswith("100%") and 0 <= shares["drift"] <= 1
+    model = player.app.model
+    assert 0 < model.figures.milliseconds(50) <= model.figures.milliseconds(99)
+    assert 0 < model.figures.key_to_frame[-1] <= model.figures.key_to_screen[-1] < 1
+    player.picture("recording")
+    player.frames(3)
+    player.key(pygame.K_F10)
+    player.wait(lambda: "take" in player.app.memory)
+    branch, first, last = player.app.memory["take"]
+    assert branch == 0 and last > first
+
+
+def test_an_error_in_the_model_thread_reaches_the_user_and_the_session_is_kept(player: Player) -> None:
+    player.frames(3)
+    session = player.app.model.session
+    assert session is not None
+
+    def broken(*arguments: object, **options: object) -> np.ndarray:
+        raise RuntimeError("no more frames")
+
+    session.step = broken  # type: ignore[method-assign]
+    player.wait(lambda: any("The world stopped: RuntimeError: no more frames" in line for line in player.app.log))
+    player.to("Pause")
+    player.press("home")
+    player.to("Home")
+    player.app.close()
+    assert len(player.app.shelf.sessions()) == 1
+
+
+def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coinrun: genie.World) -> None:
+    player.frames(5)
+    player.post(pygame.QUIT)
+    player.app.run()
+    [path] = player.app.shelf.sessions()
+    assert not list(player.app.shelf.place("journals").iterdir())
+    again = Player(type(player.app)())
+    again.app.worlds["coinrun"] = coinrun
+    from player.screens.home import Home
+
+    again.app.reset_to(Home(again.app))
+    assert again.app.settings.last_session == str(path)
+    again.press("continue")
+    again.to("Pause")  # it opens standing still
+    index = again.shown.index
+    assert index >= 5
+    again.key(pygame.K_p)
+    again.frames(2)
+    again.app.close()
+    assert again.app.shelf.sessions() == [path]
+
+
+def test_a_dummy_display_that_was_asked_for_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert display_available()
+    monkeypatch.delenv("SDL_VIDEODRIVER")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not (sys.platform == "linux" and display_available())

@@ -1,0 +1,366 @@
+"""Every screen, opened and used by keyboard, by pad and by mouse, in a real window."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pygame
+import pytest
+from hands import Player
+from PIL import Image
+
+import genie
+from genie.sessions.reading import read_session
+from player import settings as user
+from player.app import App
+from player.launch import open_app
+from player.screen import Screen
+from player.screens.compare import Compare
+from player.screens.edit import Edit
+from player.screens.export import Export
+from player.screens.help import Help
+from player.screens.home import Home
+from player.screens.lab import Lab
+from player.screens.library import Library
+from player.screens.studio import Studio
+from player.screens.timeline import Timeline
+
+A, B, X, Y, BACK, START = 0, 1, 2, 3, 4, 6
+
+
+Kind = TypeVar("Kind", bound=Screen)
+
+
+def screen(player: Player, kind: type[Kind]) -> Kind:
+    """The screen, which must be of this kind."""
+    found = player.app.screen
+    assert isinstance(found, kind), f"in {type(found).__name__}"
+    return found
+
+
+def quiet(app: App) -> bool:
+    """Whether nothing went wrong."""
+    return not any("Error" in line or "Traceback" in line for line in app.log)
+
+
+def test_home_opens_a_world_with_one_key(home: Player, coinrun: genie.World) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    home.wait(lambda: home.app.screen.focus == "world:coinrun")
+    card = home.app.screen.find("world:coinrun")
+    assert any("64×64" in line for line in card.lines) and any("M parameters" in line for line in card.lines)
+    assert any("licence" in line for line in card.lines)
+    home.picture("home")
+    home.key(pygame.K_RETURN)
+    home.to("Play")
+    home.frames(2)
+
+
+def test_a_pad_alone_goes_everywhere(player: Player) -> None:
+    player.button(START)
+    player.to("Pause")
+    player.focus("lab", pad=True)
+    player.button(A)
+    player.to("Lab")
+    player.wait(lambda: len(screen(player, Lab).rolls) == 8)
+    player.focus("action:2", pad=True)
+    player.button(A)
+    player.focus("name", pad=True)
+    player.button(A)
+    for number in (11, 11, 14):  # up, up: b; right: the next letter
+        player.button(number)
+    player.button(A)
+    assert player.app.settings.worlds["coinrun"].actions[2].name == "ba"
+    player.focus("bind:pad", pad=True)
+    player.button(A)
+    player.button(BACK, Y)
+    assert player.app.settings.worlds["coinrun"].actions[2].pad == ("back+y",)
+    player.button(B)
+    player.to("Pause")
+    player.focus("settings", pad=True)
+    player.button(A)
+    player.to("SettingsScreen")
+    player.button(B)
+    player.button(START)
+    player.to("Play")
+    player.post(pygame.JOYBUTTONDOWN, button=BACK, instance_id=0)
+    player.post(pygame.JOYBUTTONDOWN, button=Y, instance_id=0)
+    player.wait(lambda: player.shown.action == "action 2")  # the longest chord wins over Y alone
+    player.post(pygame.JOYBUTTONUP, button=Y, instance_id=0)
+    player.post(pygame.JOYBUTTONUP, button=BACK, instance_id=0)
+    player.button(BACK, B)
+    player.to("Timeline")
+    player.button(B)
+    player.to("Play")
+    assert quiet(player.app)
+
+
+def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player) -> None:
+    player.down(pygame.K_RIGHT)
+    player.frames(12)
+    player.up(pygame.K_RIGHT)
+    player.key(pygame.K_F4)
+    timeline = screen(player, Timeline)
+    player.wait(lambda: timeline._tree is not None)
+    player.press("tree")
+    for _ in range(8):
+        player.key(pygame.K_LEFT)
+    start = timeline._tree.index
+    player.key(pygame.K_ESCAPE)
+    player.press("re-roll")
+    player.wait(lambda: len(timeline.seen.rows) == 4)
+    rows = timeline.seen.rows
+    assert [row.branch.kind for row in rows] == ["root", "re-roll", "re-roll", "re-roll"]
+    assert len({row.branch.salt for row in rows}) == 4 and all(row.branch.start == start for row in rows[1:])
+    assert all(np.array_equal(row.actions, rows[0].actions[start:]) for row in rows[1:])
+    player.press("compare")
+    player.press("tree")
+    player.key(pygame.K_DOWN)
+    player.wait(lambda: timeline._other_frame is not None)
+    player.picture("timeline")
+    player.key(pygame.K_ESCAPE)
+    player.press("label")
+    player.write("leap")
+    player.key(pygame.K_RETURN)
+    player.wait(lambda: timeline.seen.rows[1].branch.label == "leap")
+    player.press("bookmark")
+    player.wait(lambda: len(timeline.seen.bookmarks) == 1)
+    player.press("prune")
+    player.wait(lambda: len(timeline.seen.rows) == 3)
+    player.press("export")
+    export = screen(player, Export)
+    player.press("kind:gif")
+    player.wait(lambda: bool(export.written), seconds=40)
+    with Image.open(export.written[0]) as film:
+        assert film.size == (384, 384) and film.n_frames > 5
+    player.key(pygame.K_ESCAPE)
+    player.press("here")
+    player.to("Play")
+    assert quiet(player.app)
+
+
+def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player) -> None:
+    player.frames(3)
+    player.key(pygame.K_F3)
+    edit = screen(player, Edit)
+    player.press("stamp:1")  # something that stands out, cut from the prompts
+    player.press("canvas")
+    for _ in range(6):
+        player.key(pygame.K_UP)
+    player.key(pygame.K_SPACE)
+    player.key(pygame.K_ESCAPE)
+    painted = edit.painting.frame.copy()
+    assert not np.array_equal(painted, player.shown.frame)
+    player.wait(lambda: edit._kept is not None and edit._kept.share is not None)
+    player.press("check")
+    player.wait(lambda: bool(edit.persistence))
+    player.picture("edit")
+    player.ctrl(pygame.K_z)
+    assert np.array_equal(edit.painting.frame, edit._before)
+    player.press("redo")
+    assert np.array_equal(edit.painting.frame, painted)
+    player.down(pygame.K_TAB)
+    player.up(pygame.K_TAB)
+    player.press("apply")
+    player.to("Play")
+    session = player.app.model.session
+    assert session is not None
+    branch = session.recording.branch(session.branch)
+    assert branch.kind == "edit" and branch.stick == 5
+    assert np.array_equal(session.recording.edits[branch.id], painted)
+    player.down(pygame.K_TAB)
+    player.wait(lambda: any("30 frames after the edit" in line for line in player.app.log))
+    player.up(pygame.K_TAB)
+    assert quiet(player.app)
+
+
+def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path) -> None:
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    player.wait(lambda: studio.ahead is not None and len(studio.ahead.frames) == 8)
+    assert studio.ahead.names == ("noop", "left", "right", "jump", "left+jump", "right+jump")
+    assert len(studio.prompt()) == 4  # the shipped clip
+    before = studio.ahead
+    canvas = studio.find("canvas")
+    at = (studio.body.x + canvas.rect.x + 30, studio.body.y + canvas.rect.y + 30 - studio.scroll)
+    player.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
+    player.post(pygame.MOUSEMOTION, pos=(at[0] + 60, at[1] + 40), buttons=(1, 0, 0), rel=(60, 40))
+    player.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
+    assert len(studio.prompt()) == 1  # what was painted, alone
+    player.wait(lambda: studio.ahead is not before and len(studio.ahead.frames) == 8)
+    player.picture("studio")
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 40:] = 200
+    Image.fromarray(picture).save(tmp_path / "mine.png")
+    player.post(pygame.DROPFILE, file=str(tmp_path / "mine.png"))
+    frame = studio.painting.frame.copy()
+    assert (frame[:, :8] < 30).all() and (frame[:, -8:] > 170).all()  # cropped to a square around the middle
+    player.press("play")
+    player.to("Play")
+    player.wait(lambda: player.shown.index >= 1)
+    facts = player.app.model.facts
+    assert facts is not None and np.array_equal(facts.first, frame)  # what was painted is the state
+    assert quiet(player.app)
+
+
+def test_compare_runs_the_real_game_beside_the_world(player: Player) -> None:
+    player.pause()
+    player.press("home")
+    player.press("compare")
+    compare = screen(player, Compare)
+    player.wait(lambda: compare.game is not None and len(compare.game.psnr) >= 2)
+    game = compare.game
+    assert game.psnr[0] > 25  # the first frame is close
+    assert player.shown.frame.shape == game.frame.shape
+    player.down(pygame.K_RIGHT)
+    player.frames(8)
+    player.up(pygame.K_RIGHT)
+    player.picture("compare")
+    player.key(pygame.K_BACKSPACE)
+    assert any("only runs forward" in line for line in player.app.log)
+    player.key(pygame.K_ESCAPE)
+    player.key(pygame.K_ESCAPE)
+    player.to("Home")
+    assert quiet(player.app)
+
+
+def test_compare_says_what_is_missing(home: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    monkeypatch.setitem(__import__("sys").modules, "procgen", None)  # as if it were not installed
+    home.press("compare")
+    home.to("Compare")
+    home.wait(lambda: "pip install --no-deps -r requirements-procgen.txt" in screen(home, Compare)._failure)
+    home.key(pygame.K_ESCAPE)
+    home.to("Home")
+
+
+def test_the_library_shows_opens_exports_and_removes(player: Player) -> None:
+    player.frames(20)
+    player.pause()
+    player.press("save")
+    player.wait(lambda: any("Saved to slot 1" in line for line in player.app.log))
+    player.press("home")
+    player.press("library")
+    library = screen(player, Library)
+    player.wait(lambda: library.kept is not None)
+    [kept] = library.kept
+    assert kept.picture is not None and kept.lines[0] == "slot-1"
+    player.click("session:slot-1.session")
+    player.picture("library")
+    player.press("export")
+    export = screen(player, Export)
+    player.press("kind:npz")
+    player.wait(lambda: bool(export.written))
+    with np.load(export.written[0], allow_pickle=False) as arrays:
+        assert len(arrays["action"]) == read_session(kept.path).frames
+    player.key(pygame.K_ESCAPE)
+    player.press("remove")
+    player.press("remove")
+    assert not kept.path.exists()
+    assert quiet(player.app)
+
+
+def test_keys_are_set_with_a_conflict_check_and_kept(home: Player) -> None:
+    home.press("settings")
+    home.press("bind:bookmark")
+    home.down(pygame.K_LSHIFT)
+    home.key(pygame.K_F5)
+    home.up(pygame.K_LSHIFT)
+    assert home.app.settings.keys["bookmark"] == ("ctrl+b", "shift+f5")
+    home.press("bind:bookmark")
+    home.key(pygame.K_F9)
+    assert home.app.settings.keys["bookmark"] == ("ctrl+b", "shift+f5", "f9")
+    assert home.app.settings.keys["load"] == ()
+    assert any("F9 was “quick load”" in line for line in home.app.log)
+    home.press("bind:bookmark")
+    home.key(pygame.K_DELETE)
+    assert home.app.settings.keys["bookmark"] == ("ctrl+b", "shift+f5")
+    home.press("bind:pause")
+    home.key(pygame.K_ESCAPE)
+    assert home.app.settings.keys["pause"] == ("p", "escape")
+    kept, message = user.load()
+    assert message == "" and kept.keys == home.app.settings.keys
+    home.press("defaults")
+    assert home.app.settings.keys["load"] == ("f9",)
+
+
+def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:
+    (folders / "config").mkdir()
+    (folders / "config" / user.FILE).write_text("{")
+    hands = Player(open_app())
+    assert any("set aside as settings.json.broken" in line for line in hands.app.log)
+    hands.press("settings")
+    hands.app.close()
+
+
+@pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
+def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int]) -> None:
+    app = player.app
+    app.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+    app.settings.font = 200
+    app.apply_settings()
+    player.pause()
+    kinds = ("branches", "edit", "lab", "settings")
+    for key in kinds:
+        player.press(key)
+        player.wait(lambda: player.screen != "Pause")
+        player.settled()
+        check_within_reach(player)
+        player.picture(f"large_{size[0]}_{key}")
+        player.key(pygame.K_ESCAPE)
+        player.to("Pause")
+    check_within_reach(player)
+    app.push(Help(app))
+    check_within_reach(player)
+    app.reset_to(Home(app))
+    check_within_reach(player)
+
+
+def check_within_reach(player: Player) -> None:
+    """Every widget gets the focus with Tab, lies inside the width, and is brought into view."""
+    shown = player.app.screen
+    for widget in [widget for widget in shown.widgets if widget.focusable and widget.enabled]:
+        shown.set_focus(widget.key)
+        assert widget.rect.left >= 0 and widget.rect.right <= shown.body.width, widget.key
+        assert widget.rect.bottom - shown.scroll > 0 and widget.rect.top - shown.scroll < shown.body.height, widget.key
+    player.app.draw()
+
+
+def test_the_report_is_copied_and_saved_with_one_press(player: Player) -> None:
+    player.frames(2)
+    player.pause()
+    player.press("home")
+    player.press("diagnostics")
+    player.press("copy")
+    [path] = player.app.shelf.place("reports").glob("*.txt")
+    text = path.read_text()
+    assert "world coinrun" in text and "seed 1" in text and str(Path.home()) not in text
+    assert pygame.scrap.get_text() == text
+
+
+def test_full_screen_and_screenshot(player: Player) -> None:
+    player.key(pygame.K_F11)
+    assert player.app.settings.full_screen
+    player.frames(2)
+    player.key(pygame.K_F12)
+    [path] = player.app.shelf.place("screenshots").glob("*.png")
+    with Image.open(path) as shot:
+        assert shot.size == player.app.surface.get_size()
+    player.key(pygame.K_F11)
+    assert not player.app.settings.full_screen
+
+
+def test_a_tour_through_every_screen_leaves_nothing_behind(player: Player) -> None:
+    spec = importlib.util.spec_from_file_location("player_soak", Path(__file__).parents[2] / "benchmarks" / "player_soak.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["player_soak"] = module  # its dataclass looks itself up
+    spec.loader.exec_module(module)
+    found = module.soak(player.app, seconds=0.0, rounds=1)  # every visit once; `python benchmarks/player_soak.py` does it for five minutes
+    assert found.errors == [] and found.threads <= 8
+    assert set(found.screens) >= {"Home", "Studio", "Play", "Pause", "Timeline", "Edit", "Lab", "Compare", "Library", "Export",
+                                  "SettingsScreen", "Diagnostics", "Help", "Files"}  # fmt: skip

@@ -289,7 +289,7 @@ def save_bundle(
             (fresh / name).write_bytes(data)
 
 
-def put_files(folder: Path, files: Mapping[str, bytes], replaces: str = "*", **changes: Any) -> None:
+def put_files(folder: Path, files: Mapping[str, bytes], replaces: str | None = None, **changes: Any) -> None:
     """Add files to a bundle folder that nobody reads yet, and change fields of its manifest.
 
     Args:
@@ -298,7 +298,8 @@ def put_files(folder: Path, files: Mapping[str, bytes], replaces: str = "*", **c
     kept = Bundle(folder).manifest
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    named = {name: entry for name, entry in kept.files.items() if not name.endswith(replaces)} | _entries(files)
+    old = {name: entry for name, entry in kept.files.items() if replaces is None or not name.endswith(replaces)}
+    named = old | _entries(files)
     manifest = Manifest.model_validate({**kept.model_dump(), "files": named, **changes})
     (folder / MANIFEST).write_bytes(manifest.model_dump_json(indent=1).encode())
 

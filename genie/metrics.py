@@ -38,7 +38,7 @@ def changed_error(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> fl
 
 def changed_pixels(truth: np.ndarray, before: np.ndarray) -> np.ndarray:
     """bool [..., H, W]: where the truth differs from the frame before."""
-    return (np.abs(truth.astype(np.int16) - before.astype(np.int16)) > CHANGED_LEVELS).any(axis=-1)
+    return np.asarray((np.abs(truth.astype(np.int16) - before.astype(np.int16)) > CHANGED_LEVELS).any(axis=-1))
 
 
 def frame_psnr(error: np.ndarray) -> np.ndarray:

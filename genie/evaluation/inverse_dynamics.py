@@ -18,8 +18,8 @@ from genie.metrics import information
 
 BEFORE, AFTER = 1, 2  # frames beside the two between which the action was held
 SPAN = BEFORE + 2 + AFTER - 1  # frames it sees
-ROWS = 32  # clips in a batch
-CLIP = 6  # frames of a training clip: CLIP - SPAN + 1 windows
+ROWS = 8  # clips in a batch: few and long, since each has to be read from disk
+CLIP = 15  # frames of a training clip: CLIP - SPAN + 1 windows
 PATCH = 4  # pixels folded into channels: what moves less than a pixel a step is still told apart, at a sixteenth of the cost
 LEARNING_RATE = 2e-3
 NOISE = 0.03  # of the range: so that it judges by what moves, not by noise that only real frames have

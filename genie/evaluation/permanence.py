@@ -42,14 +42,14 @@ def agent_pixels(frames: np.ndarray) -> np.ndarray:
 
 def agent_there(frames: np.ndarray) -> np.ndarray:
     """Enough of its pixels stand in the middle."""
-    return agent_pixels(frames)[..., *MIDDLE].sum(axis=(-1, -2)) >= LEAST
+    return np.asarray(agent_pixels(frames)[..., *MIDDLE].sum(axis=(-1, -2)) >= LEAST)
 
 
 def second_agent(frames: np.ndarray) -> np.ndarray:
     """A box elsewhere holds as many."""
     found = agent_pixels(frames)
     found[..., *MIDDLE] = False
-    return (_box_sums(found, AGENT_BOX) >= LEAST).any(axis=(-1, -2))
+    return np.asarray((_box_sums(found, AGENT_BOX) >= LEAST).any(axis=(-1, -2)))
 
 
 def crate_shown(frames: np.ndarray) -> np.ndarray:

@@ -34,7 +34,12 @@ PROTOCOLS = {
         "genieredux", 1, (1, 2, 4, 5, 10), "random", False, "1 real frame, then 10 under random keys, each held for one frame"
     ),
     "play": Protocol(
-        "play", PROMPT_FRAMES, (1, 2, 4, 10, 32, 64), "human", True, "4 real frames in motion, then 64 under sticky keys, as people press them"
+        "play",
+        PROMPT_FRAMES,
+        (1, 2, 4, 10, 32, 64),
+        "human",
+        True,
+        "4 real frames in motion, then 64 under sticky keys, as people press them",
     ),
 }
 
@@ -58,7 +63,7 @@ class Sizes:
         return cls(
             clips=clips,
             tokenizer_clips=clips,
-            judge_steps=int(np.clip(600 * share, 20, 2000)),
+            judge_steps=int(np.clip(400 * share, 20, 2000)),
             branches=int(np.clip(48 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,

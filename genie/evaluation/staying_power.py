@@ -53,7 +53,8 @@ def distances(found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, se
     """Fréchet and kernel distance of features [N, D] to the reference [M, D], with intervals over rollouts int [N]."""
     number, count = groups(rollouts)
     within, within_b, across = kernel(found, found), kernel(reference, reference), kernel(found, reference)
-    fre, ker = [], []
+    fre: list[float] = []
+    ker: list[float] = []
     for taken in draws(count, seed, times):
         rows = np.concatenate([np.repeat(np.flatnonzero(number == g), times_g) for g, times_g in enumerate(taken) if times_g])
         if len(fre) < times // 4:  # a singular value decomposition each
@@ -80,7 +81,9 @@ def colour_entropy(frames: np.ndarray) -> np.ndarray:
 
 def token_entropy(codes: np.ndarray, vocabulary: int) -> np.ndarray:
     """Bits of the histogram of each rollout's codes: int [B, T, N, G] -> [B], mean over G."""
-    return np.array([np.mean([entropy_bits(np.bincount(row[..., g].ravel(), minlength=vocabulary)) for g in range(row.shape[-1])]) for row in codes])
+    return np.array(
+        [np.mean([entropy_bits(np.bincount(row[..., g].ravel(), minlength=vocabulary)) for g in range(row.shape[-1])]) for row in codes]
+    )
 
 
 def nearest(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -158,7 +161,9 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     if 32 in horizons and horizons[-1] > 32:
         first, last_pair = pairs[horizons.index(32)][0].value, pairs[-1][0].value
         ratio = Estimate(value=last_pair / first if first and last_pair else None)
-        metrics.append(Metric(name="frechet_growth", title=f"Fréchet distance at {horizons[-1]} frames over that at 32", better="lower", world=ratio))
+        metrics.append(
+            Metric(name="frechet_growth", title=f"Fréchet distance at {horizons[-1]} frames over that at 32", better="lower", world=ratio)
+        )
     metrics.append(
         Metric(
             name="half_life", title="half-life: frames until half of the rollouts have collapsed", unit="frames", headline=True,
@@ -208,9 +213,7 @@ def returned(frames: np.ndarray, start: np.ndarray, out: int) -> tuple[np.ndarra
     return best, best - likeness[:, out - 1]
 
 
-def revisit_section(
-    starts: np.ndarray, walks: dict[int, dict[str, np.ndarray]], episodes: np.ndarray, seed: int = 0
-) -> Section:
+def revisit_section(starts: np.ndarray, walks: dict[int, dict[str, np.ndarray]], episodes: np.ndarray, seed: int = 0) -> Section:
     """Left k, right k: walks k -> frames of "world", "real" and "blind", uint8 [B, 2k + RETURN_SLACK, H, W, 3]."""
     metrics = []
     lines: dict[str, list[Estimate]] = {"world": [], "real": [], "blind": []}
@@ -225,8 +228,9 @@ def revisit_section(
         ]  # fmt: skip
         for label in lines:
             lines[label].append(gain[label])
+    says = {"world": "world", "real": "the real game", "blind": "random actions"}
     curve = Curve(
         name="revisit", title="Walking away and back: how much nearer the start than at the turn", unit="dB", x=tuple(walks),
-        x_title="frames each way", lines={{"world": "world", "real": "the real game", "blind": "random actions"}[k]: tuple(v) for k, v in lines.items()},
+        x_title="frames each way", lines={says[label]: tuple(values) for label, values in lines.items()},
     )  # fmt: skip
     return Section(name="revisit", title="Revisits", metrics=tuple(metrics), curves=(curve,))

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import zarr
@@ -23,6 +24,7 @@ from genie.evaluation.report import Section, Settings
 
 SETTINGS = "settings.json"
 MAX_JSON_BYTES = 16 * 2**20
+Made = TypeVar("Made")
 
 
 class Workspace:
@@ -34,8 +36,9 @@ class Workspace:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}  # of each part, without those that it asked for meanwhile
         self.skipped: list[str] = []
+        self._inside = 0.0  # seconds of the parts that were made within the current one
         path = folder / SETTINGS
         if path.exists():
             self._refuse_other(path, settings)
@@ -57,9 +60,7 @@ class Workspace:
                 raise GenieError(f"{path} is damaged ({error.error_count()} errors); remove it and run again.") from error
             self._note(name, None)
             return kept
-        began = time.perf_counter()
-        found = compute()
-        self._note(name, time.perf_counter() - began)
+        found = self._timed(name, compute)
         write_json(path, found.model_dump(mode="json"))
         return found
 
@@ -74,9 +75,7 @@ class Workspace:
                 raise GenieError(f"{path} is damaged ({error}); remove it and run again.") from error
             self._note(name, None)
             return kept
-        began = time.perf_counter()
-        made = compute()
-        self._note(name, time.perf_counter() - began)
+        made = self._timed(name, compute)
         partial = path.with_name(f"{path.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         group = zarr.open_group(partial, mode="w")
@@ -87,6 +86,15 @@ class Workspace:
         os.replace(partial, path)
         return made
 
+    def _timed(self, name: str, compute: Callable[[], Made]) -> Made:
+        outside, self._inside = self._inside, 0.0
+        began = time.perf_counter()
+        made = compute()
+        spent = time.perf_counter() - began
+        self._note(name, spent - self._inside)
+        self._inside = outside + spent
+        return made
+
     def _note(self, name: str, seconds: float | None) -> None:
         """Wall times are kept too, so that a resumed report shows what each part took when it was measured."""
         path = self._parts / f"{name}.seconds"
@@ -95,8 +103,8 @@ class Workspace:
             if path.exists():
                 self.seconds[name] = float(_small(path))
         else:
-            self.seconds[name] = round(seconds, 2)
-            path.write_text(f"{seconds:.2f}")
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)  # a family's arrays may bear its name
+            path.write_text(f"{self.seconds[name]:.2f}")
 
     def _refuse_other(self, path: Path, settings: Settings) -> None:
         try:

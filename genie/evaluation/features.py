@@ -129,7 +129,7 @@ def features(frames: np.ndarray, progress: Callable[[int], None] = lambda done: 
     mean, deviation = (torch.tensor(part).view(1, 3, 1, 1) for part in (MEAN, DEVIATION))
     found = [np.zeros((0, WIDTH), np.float32)]
     for i in range(0, len(frames), BLOCK):
-        x = torch.from_numpy(np.ascontiguousarray(frames[i : i + BLOCK])).permute(0, 3, 1, 2).float() / 255
+        x = torch.from_numpy(frames[i : i + BLOCK].copy()).permute(0, 3, 1, 2).float() / 255
         x = nn.functional.interpolate(x, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
         found.append(model(((x - mean) / deviation).contiguous(memory_format=torch.channels_last)).numpy())
         progress(min(len(frames), i + BLOCK))
@@ -209,6 +209,9 @@ def _as_data(file: io.BytesIO) -> Any:
                 key, value = stack[-2:]
                 del stack[-2:]
                 stack[-1].append((key, value))
+            case "APPEND":
+                item = stack.pop()
+                stack[-1].append(item)
             case "APPENDS":
                 items = since_mark()
                 stack[-1].extend(items)

@@ -64,7 +64,7 @@ class Sizes:
             clips=clips,
             tokenizer_clips=clips,
             judge_steps=int(np.clip(400 * share, 20, 2000)),
-            branches=int(np.clip(48 * share, 2, 512)),
+            branches=int(np.clip(32 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,
             reference=int(np.clip(512 * share, 32, 2048)),

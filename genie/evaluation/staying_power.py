@@ -27,12 +27,13 @@ RETURNS = (4, 8, 16)  # frames held
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance between Gaussians fitted to float [N, D] and [M, D]: |μ_a-μ_b|² + tr(S_a + S_b - 2 (S_a S_b)^½).
 
-    The last trace is the sum of the singular values of the centred A Bᵀ over √((N-1)(M-1)): exact, and an N × M matrix instead of D × D.
+    The last trace is the sum of the singular values of the centred A Bᵀ over √((N-1)(M-1)): exact, also for fewer samples than
+    dimensions; of A and B only the triangular factors are needed.
     """
     a, b = a.astype(np.float64), b.astype(np.float64)
     mean_a, mean_b = a.mean(0), b.mean(0)
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
-    shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    shared = np.linalg.svd(np.linalg.qr(a, mode="r") @ np.linalg.qr(b, mode="r").T, compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * shared)
 
 

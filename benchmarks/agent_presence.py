@@ -18,28 +18,12 @@ from rich.table import Table
 
 import genie
 from genie.data.store import Dataset
-
-MIDDLE = (slice(26, 39), slice(28, 40))  # rows, columns the agent can stand in
-LEAST = 8  # pixels of an agent; whole it has about 20
-WINDOW = (7, 6)  # rows, columns of the box that is searched for a second one
-
-
-def agent_pixels(frames: np.ndarray) -> np.ndarray:
-    """uint8 [T, 64, 64, 3] -> bool [T, 64, 64]."""
-    red, green, blue = (frames[..., channel].astype(int) for channel in range(3))
-    beige = (red > 180) & (green > 165) & (blue > 125) & (red - blue > 10)
-    white = frames.min(-1) > 232
-    return beige | white
+from genie.evaluation.permanence import agent_there, second_agent
 
 
 def verdicts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """bool [T]: the agent is there; bool [T]: there is a second one."""
-    found = agent_pixels(frames)
-    there = found[:, *MIDDLE].sum(axis=(1, 2)) >= LEAST
-    elsewhere = found.copy()
-    elsewhere[:, *MIDDLE] = False
-    boxes = np.lib.stride_tricks.sliding_window_view(elsewhere, WINDOW, axis=(1, 2)).sum(axis=(-1, -2))
-    return there, (boxes >= LEAST).any(axis=(1, 2))
+    return agent_there(frames), second_agent(frames)
 
 
 def main(

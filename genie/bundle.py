@@ -35,6 +35,7 @@ from tokenizer import TokenizerConfig
 
 SCHEMA_VERSION = 1
 MANIFEST = "world.json"
+MARKS = "marks.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
@@ -95,6 +96,7 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry] = Field(max_length=MAX_FILES)
     graphs: Graphs | None = None  # None: there are none yet
     training: dict[str, Any] = {}  # how it was made: data, minutes, metrics
+    least_recall: float = Field(default=0.8, ge=0, le=1)  # of the action recall on real clips: `genie eval --gate` asks for this much
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -123,6 +125,34 @@ class Manifest(BaseModel):
         weights = {name: entry.sha256 for name, entry in self.files.items() if name.endswith(".safetensors")}
         shapes = [config.model_dump(mode="json") for config in (self.tokenizer, self.latent_actions, self.dynamics)]
         return hashlib.sha256(json.dumps([weights, shapes], sort_keys=True).encode()).hexdigest()
+
+
+class Figure(BaseModel):
+    """One mark: a figure with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    title: str = Field(max_length=200)
+    unit: str = Field(default="", max_length=20)
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Marks(BaseModel):
+    """`marks.json`: what `genie eval --gate` found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    weights: str = Field(pattern="^[0-9a-f]{64}$")  # `Manifest.weights_digest` of what was judged
+    shippable: bool
+    reasons: tuple[str, ...] = Field(default=(), max_length=20)  # against it
+    date: str = Field(max_length=40)
+    dataset: str = Field(max_length=200)
+    clips: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    figures: dict[str, Figure] = Field(max_length=100)
 
 
 class Bundle:
@@ -189,6 +219,23 @@ class Bundle:
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise WorldFormatError(f"{self.path}/{model}.safetensors has no header that can be read; get the world again.") from error
         return count
+
+    @property
+    def marks(self) -> Marks | None:
+        """What the gate found of these very weights; None where it was not asked, or of others."""
+        if MARKS not in self.manifest.files:
+            return None
+        try:
+            found = Marks.model_validate_json(self._bounded_marks())
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise WorldFormatError(f"{self.path}/{MARKS}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        return found if found.weights == self.manifest.weights_digest else None
+
+    def _bounded_marks(self) -> bytes:
+        if self.manifest.files[MARKS].size > MAX_MANIFEST_BYTES:
+            raise WorldFormatError(f"{self.path}/{MARKS} is larger than {MAX_MANIFEST_BYTES >> 10} KiB; run `genie eval --gate` again.")
+        return self.read(MARKS)
 
     def prompt(self, entry: PromptEntry) -> np.ndarray:
         """A prompt's frames, uint8 [T, H, W, 3]."""
@@ -259,14 +306,32 @@ def save_bundle(
             (fresh / name).write_bytes(data)
 
 
-def put_files(folder: Path, files: Mapping[str, bytes], **changes: Any) -> None:
-    """Add files to a bundle folder that nobody reads yet, and change fields of its manifest."""
+def put_files(folder: Path, files: Mapping[str, bytes], replaces: str | None = None, **changes: Any) -> None:
+    """Add files to a bundle folder that nobody reads yet, and change fields of its manifest.
+
+    Args:
+        replaces: suffix of files that the new ones take the place of, whatever their names: the manifest forgets them.
+    """
     kept = Bundle(folder).manifest
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    named = {name: entry for name, entry in kept.files.items() if not name.endswith(".onnx")} | _entries(files)
+    old = {name: entry for name, entry in kept.files.items() if replaces is None or not name.endswith(replaces)}
+    named = old | _entries(files)
     manifest = Manifest.model_validate({**kept.model_dump(), "files": named, **changes})
     (folder / MANIFEST).write_bytes(manifest.model_dump_json(indent=1).encode())
+
+
+def put_marks(folder: Path, marks: Marks) -> None:
+    """Write marks into a bundle folder; it is replaced as a whole.
+
+    Raises:
+        WorldFormatError: the bundle is a zip file.
+    """
+    if not folder.is_dir():
+        raise WorldFormatError(f"{folder} is not a folder; unpack the world to write marks into it.")
+    with replacing(folder) as fresh:
+        shutil.copytree(folder, fresh, dirs_exist_ok=True)
+        put_files(fresh, {MARKS: marks.model_dump_json(indent=1).encode()})
 
 
 @contextmanager

@@ -6,6 +6,7 @@ last frame", since on a slow game that scores well too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,11 +92,29 @@ def measure(
     )
 
 
-def roll(engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Frames under given actions: prompts uint8 [B, T, H, W, 3], actions int [B, S] -> uint8 [B, S, H, W, 3]."""
+def roll(
+    engine: Engine,
+    table: ActionTable,
+    sampling: Sampling,
+    prompts: np.ndarray,
+    actions: np.ndarray,
+    seed: int = 0,
+    each: Callable[[BatchRollout], None] = lambda batch: None,
+) -> np.ndarray:
+    """Frames under given actions: prompts uint8 [B, T, H, W, 3], actions int [B, S] -> uint8 [B, S, H, W, 3].
+
+    Args:
+        each: called with the batch of up to `BATCH` rollouts after every step of it.
+    """
+
+    def step(batch: BatchRollout, column: np.ndarray) -> np.ndarray:
+        frames = batch.step([int(a) for a in column])
+        each(batch)
+        return frames
+
     made = []
     for i in range(0, len(prompts), BATCH):
         part = slice(i, i + BATCH)
         batch = BatchRollout.begin(engine, table, sampling, prompts[part], seeds=range(seed + i, seed + i + len(prompts[part])))
-        made.append(np.stack([batch.step([int(a) for a in column]) for column in actions[part].T], axis=1))
+        made.append(np.stack([step(batch, column) for column in actions[part].T], axis=1))
     return np.concatenate(made)

@@ -44,3 +44,51 @@ def test_mutual_information_of_equal_and_independent_codes() -> None:
 def test_majority_accuracy_lets_each_code_stand_for_one_label() -> None:
     codes, labels = np.array([0, 0, 0, 1, 1]), np.array([2, 2, 1, 0, 0])
     assert metrics.majority_accuracy(codes, labels) == 0.8
+
+
+def noisy_pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    clean = rng.integers(60, 190, (2, 3, 32, 40, 3))
+    return clean.astype(np.uint8), (clean + rng.integers(-50, 50, clean.shape)).clip(0, 255).astype(np.uint8)
+
+
+def test_ssim_agrees_with_another_implementation() -> None:
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    a, b = noisy_pair()
+    planes = [torch.from_numpy(part).reshape(-1, *part.shape[2:]).permute(0, 3, 1, 2).double() for part in (a, b)]
+    _, theirs = structural_similarity_index_measure(*planes, data_range=255.0, reduction="none", return_full_image=True)
+    inside = theirs[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))  # where the whole window lies in the picture
+    assert np.abs(metrics.ssim(a, b).ravel() - inside.numpy()).max() < 1e-4
+
+
+def test_ssim_of_equal_brighter_and_unrelated_frames() -> None:
+    a, _ = noisy_pair()
+    assert np.allclose(metrics.ssim(a, a), 1.0)
+    flat = np.full((1, 16, 16, 3), 100, np.uint8)
+    known = (2 * 100 * 150 + metrics.SSIM_C1) / (100**2 + 150**2 + metrics.SSIM_C1)  # flat pictures differ in luminance alone
+    assert abs(metrics.ssim(flat, flat + np.uint8(50))[0] - known) < 1e-4
+    assert np.abs(metrics.ssim(a, noisy_pair(1)[0])).max() < 0.1
+
+
+def test_ssim_and_error_look_only_where_they_are_told() -> None:
+    truth = noisy_pair()[0][0]
+    made = truth.copy()
+    made[:, :16] = 0  # the upper half is lost
+    lower = np.zeros(truth.shape[:3], bool)
+    lower[:, 24:26, 10:30] = True
+    assert np.allclose(metrics.ssim(made, truth, lower), 1.0)
+    assert metrics.ssim(made, truth, ~lower).max() < 0.8
+    assert np.allclose(metrics.error_where(made, truth, lower), 0.0)
+    assert np.isnan(metrics.error_where(made, truth, np.zeros_like(lower))).all()
+    assert np.isnan(metrics.ssim(made, truth, np.zeros_like(lower))).all()
+
+
+def test_entropy_in_bits_of_histograms() -> None:
+    assert np.allclose(metrics.entropy_bits(np.array([[4, 4, 4, 4], [9, 0, 0, 0], [0, 0, 0, 0]])), [2.0, 0.0, 0.0])
+
+
+def test_information_of_a_table_is_that_of_its_counts() -> None:
+    assert abs(metrics.information(np.diag([5.0, 5.0])) - 1.0) < 1e-9
+    assert abs(metrics.information(np.ones((3, 4)))) < 1e-9

@@ -70,7 +70,7 @@ class StickyMixedPolicy:
         return self._action
 
 
-def make_environment(count: int, split: Split, seed: int, threads: int = 2) -> Any:
+def make_environment(count: int, split: Split, seed: int, threads: int = 2, mode: str = "easy") -> Any:
     """`count` CoinRun games on the split's own levels (a gym3 environment)."""
     try:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
@@ -85,7 +85,7 @@ def make_environment(count: int, split: Split, seed: int, threads: int = 2) -> A
         env_name="coinrun",
         num_levels=num_levels,
         start_level=start_level,
-        distribution_mode="easy",
+        distribution_mode=mode,
         use_backgrounds=True,
         num_threads=threads,
         rand_seed=seed,

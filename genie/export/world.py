@@ -42,14 +42,14 @@ def export_graphs(path: Path, clips: Clips | None = None, progress: Callable[[st
         files = write_graphs(fresh, *models, progress=lambda graph: progress(f"graph {graph}"))
         tried = REDUCED if clips is not None else {}
         graphs = Graphs(precisions=("fp32", *tried), made_for=Bundle(fresh).manifest.weights_digest)
-        put_files(fresh, files, graphs=graphs.model_dump())
+        put_files(fresh, files, ".onnx", graphs=graphs.model_dump())
         if clips is not None:
             progress("measuring precisions")
             graphs = _judged(Bundle(fresh), clips)
         for name in [name for name in GRAPHS if name.partition("-")[2] in set(REDUCED) - set(graphs.precisions)]:
             del files[graph_file(name)]
             (fresh / graph_file(name)).unlink()
-        put_files(fresh, files, graphs=graphs.model_dump())
+        put_files(fresh, files, ".onnx", graphs=graphs.model_dump())
     return graphs
 
 

@@ -1,0 +1,142 @@
+"""The real game, branched: one state, several action sequences, and what the game makes of each (procgen's get_state / set_state).
+
+Here is what the counterfactuals, the revisits and the protocols `genieredux` and `play` stand on. Games without such states are judged
+by their recorded clips alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from genie.data.coinrun import ACTIONS, StickyMixedPolicy, make_environment
+from genie.data.store import DatasetInfo
+from genie.errors import GenieError
+from genie.metrics import changed_pixels
+
+SPARE = 4  # games started for each clip that is wanted: in some of them the level ends too soon
+WARM_UP = 40  # frames of play before the prompt, so that not every clip shows a level's start
+
+
+def branchable(info: DatasetInfo) -> bool:
+    """Whether the dataset's game can be branched here."""
+    return str(info.recipe.get("game", "")).startswith("procgen coinrun") and find_spec("procgen") is not None
+
+
+@dataclass(frozen=True)
+class Moments:
+    """B moments of the real game on held-out levels: what led to them, and the games themselves."""
+
+    prompts: np.ndarray  # uint8 [B, P, H, W, 3]; the last is the frame of the moment
+    actions: np.ndarray  # int [B, P-1], indices of the dataset's action names
+    states: list[bytes]
+
+
+class BranchingGame:
+    """B games of CoinRun on held-out levels, stepped together; an action is held for `skip` game steps."""
+
+    def __init__(self, info: DatasetInfo, count: int, skip: int, seed: int) -> None:
+        if not branchable(info):
+            raise GenieError(f"{info.name}: its real game cannot be branched here; `--protocol default` needs recorded clips only.")
+        self.count, self.skip = count, skip
+        self._numbers = np.array([ACTIONS[name][0] for name in info.action_names], np.int32)
+        self._game = make_environment(count, "held_out", seed, mode=str(info.recipe.get("mode", "easy")))
+        self.ended = np.zeros(count, bool)  # a level ended since `restore`, so the picture is of another one
+
+    @property
+    def frames(self) -> np.ndarray:
+        """What the games show, uint8 [B, H, W, 3]."""
+        return self._game.observe()[1]["rgb"].copy()
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        """int [B] -> the next frames."""
+        for _ in range(self.skip):
+            self._game.act(self._numbers[actions])
+            self.ended |= self._game.observe()[2].astype(bool)
+        return self.frames
+
+    def play(self, actions: np.ndarray) -> np.ndarray:
+        """int [B, S] -> uint8 [B, S, H, W, 3]."""
+        return np.stack([self.step(column) for column in actions.T], axis=1)
+
+    def states(self) -> list[bytes]:
+        """The games as they are; `restore` goes on from here exactly."""
+        return self._game.get_state()
+
+    def restore(self, states: list[bytes]) -> None:
+        """Put the games into these states."""
+        self._game.set_state(states)
+        self.ended[:] = False
+
+
+def human_keys(info: DatasetInfo, count: int, frames: int, skip: int, seed: int) -> np.ndarray:
+    """int [count, frames]: keys held for a fraction of a second, in moods of seconds, as people do."""
+    policy = StickyMixedPolicy(count, np.random.default_rng([seed, 23]))
+    first = np.ones(count, bool)
+    made = np.empty((count, frames), np.int64)
+    for frame in range(frames):
+        made[:, frame] = policy.act(first)
+        first = np.zeros(count, bool)
+        for _ in range(skip - 1):
+            policy.act(first)
+    return made
+
+
+def random_keys(info: DatasetInfo, count: int, frames: int, seed: int) -> np.ndarray:
+    """int [count, frames]: each frame any action, with equal chance."""
+    return np.random.default_rng([seed, 29]).integers(len(info.action_names), size=(count, frames))
+
+
+def find_moments(game: BranchingGame, keys: np.ndarray, prompt_frames: int) -> Moments:
+    """Play `keys` int [B, WARM_UP + prompt_frames - 1]; the moment is after the last of them.
+
+    `game.ended` says afterwards whose prompt spans two levels.
+    """
+    for column in keys[:, :WARM_UP].T:
+        game.step(column)
+    game.ended[:] = False
+    led = keys[:, WARM_UP : WARM_UP + prompt_frames - 1]
+    shown = [game.frames, *(game.step(column) for column in led.T)]
+    return Moments(np.stack(shown, axis=1), led, game.states())
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Moments of the real game and K futures of each; only moments whose level goes on in all of them."""
+
+    prompts: np.ndarray  # uint8 [B, P, H, W, 3]
+    prompt_actions: np.ndarray  # int [B, P-1], indices of the dataset's action names
+    actions: list[np.ndarray]  # K times int [B, S]; S may differ
+    frames: list[np.ndarray]  # K times uint8 [B, S, H, W, 3]
+
+
+def branch(
+    info: DatasetInfo, count: int, skip: int, seed: int, keys: np.ndarray, futures: list[np.ndarray], prompt_frames: int, motion: float = 0
+) -> Branches:
+    """Up to `count` moments and their futures.
+
+    Args:
+        keys: int [N, WARM_UP + prompt_frames - 1] that lead to N moments; N = SPARE · count leaves enough.
+        futures: K times int [N, S].
+        motion: share of the pixels that the prompt's last step must have changed.
+
+    Raises:
+        GenieError: no level goes on long enough.
+    """
+    game = BranchingGame(info, len(keys), skip, seed)
+    moments = find_moments(game, keys, prompt_frames)
+    usable = ~game.ended
+    if motion > 0:
+        usable &= changed_pixels(moments.prompts[:, -1], moments.prompts[:, -2]).mean(axis=(-1, -2)) >= motion
+    made = []
+    for actions in futures:
+        game.restore(moments.states)
+        made.append(game.play(actions))
+        usable &= ~game.ended
+    chosen = np.flatnonzero(usable)[:count]
+    if not len(chosen):
+        raise GenieError(f"none of {len(keys)} levels goes on for {max(f.shape[1] for f in futures)} frames; ask for fewer.")
+    kept_actions, kept_frames = [actions[chosen] for actions in futures], [frames[chosen] for frames in made]
+    return Branches(moments.prompts[chosen], moments.actions[chosen], kept_actions, kept_frames)

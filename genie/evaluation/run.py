@@ -1,0 +1,378 @@
+"""The whole evaluation of a world: the parts in order, each kept in the workspace as soon as it is done, then the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from genie.data.clips import ClipSampler, FrameReader
+from genie.data.store import UNKNOWN_ACTION, Dataset
+from genie.errors import GenieError
+from genie.evaluation import controllability, fidelity, games, inverse_dynamics, permanence, pictures, protocols, staying_power
+from genie.evaluation.features import features
+from genie.evaluation.intervals import apart
+from genie.evaluation.protocols import Material, Protocol, Sizes
+from genie.evaluation.report import Metric, Report, Section, Settings
+from genie.evaluation.workspace import Workspace
+from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, roll
+from genie.machine import cores, processor
+from genie.runtime.rollout import BatchRollout
+from genie.world import World
+
+Progress = Callable[[str, int, int], None]  # part, done, of how many
+LATENT_FRAMES = 9  # of the clips that latent codes are counted on
+JUDGED_STEPS = 32  # frames of each rollout that the inverse-dynamics model is asked about
+COUNTERFACTUAL_STEPS = 16
+
+
+def evaluate(
+    world: World, dataset: Dataset, folder: Path, protocol: Protocol, clips: int = 64, seed: int = 0,
+    progress: Progress = lambda part, done, total: None,
+) -> tuple[Report, Workspace]:  # fmt: skip
+    """Measure a world on held-out levels; a folder with finished parts of the same evaluation is gone on with.
+
+    Raises:
+        GenieError: the dataset is of another game, too short, or the folder holds an evaluation with other settings.
+    """
+    names = tuple(action.name for action in world.actions if action.kind == "recorded")
+    if dataset.info.resolution != world.resolution or (names and dataset.info.action_names and names != dataset.info.action_names):
+        raise GenieError(f"{dataset.path} has another resolution or other actions than {world.name}; judge it on data of its own game.")
+    settings = Settings(
+        world=world.name, weights=world.manifest.weights_digest, sampling=world.sampling.model_dump(mode="json"), backend=world.backend,
+        dataset=dataset.info.name, fingerprint=dataset.fingerprint, protocol=protocol.name, clips=clips, seed=seed,
+    )  # fmt: skip
+    workspace = Workspace(folder, settings)
+    sections = _Evaluation(world, dataset, workspace, protocol, Sizes.of(clips), seed, progress).sections()
+    report = Report(
+        settings=settings,
+        date=time.strftime("%Y-%m-%d"),
+        machine={"processor": processor(), "cores": cores()},
+        seconds=workspace.seconds,
+        sections=tuple(section.model_copy(update={"metrics": tuple(checked(m) for m in section.metrics)}) for section in sections),
+    )
+    return report, workspace
+
+
+def checked(metric: Metric) -> Metric:
+    """A metric that cannot tell the real game from an action-blind world is marked as useless."""
+    if apart(metric.real, metric.blind) is False:
+        return metric.model_copy(update={"useless": True, "note": f"{metric.note}; the bounds cannot be told apart".lstrip("; ")})
+    return metric
+
+
+class _Evaluation:
+    """The parts of one evaluation; what several of them need is made once."""
+
+    def __init__(
+        self, world: World, dataset: Dataset, workspace: Workspace, protocol: Protocol, sizes: Sizes, seed: int, progress: Progress
+    ) -> None:
+        self.world, self.dataset, self.workspace, self.protocol = world, dataset, workspace, protocol
+        self.sizes, self.seed, self.progress = sizes, seed, progress
+        self.names = dataset.info.action_names
+        self.latent = sum(action.kind == "latent" for action in world.actions)
+        self.key_ids = key_ids(world, dataset)
+
+    def sections(self) -> list[Section]:
+        """Every family that this protocol, this world and this data allow, in the report's order."""
+        found = [self._section("tokenizer", self._tokenizer), self._section("horizons", self._horizons)]
+        found.append(self._section("controllability", self._controllability))
+        whole = self.protocol.name == "default"
+        branchable = games.branchable(self.dataset.info) and self.key_ids is not None
+        if whole and branchable and all(name in self.names for pair in controllability.CONTRASTS for name in pair):
+            found.append(self._section("counterfactuals", self._counterfactuals))
+        if whole:
+            found.append(self._section("drift", self._drift))
+        if whole and branchable and {"left", "right"} <= set(self.names):
+            found.append(self._section("revisit", self._revisit))
+        probe = permanence.PROBES.get(self.dataset.info.name)
+        if self.protocol.name != "genieredux" and probe is not None and probe.resolution == self.world.resolution:
+            found.append(self._section("permanence", lambda: self._permanence(probe)))
+        return found
+
+    def _section(self, name: str, compute: Callable[[], Section]) -> Section:
+        return self.workspace.section(name, compute)
+
+    # What the families share.
+
+    @cached_property
+    def material(self) -> Material:
+        def make() -> dict[str, np.ndarray]:
+            self.progress("real clips", 0, 1)
+            return protocols.gather(self.protocol, self.dataset, self.sizes.clips, self.world.frame_skip, self.seed).arrays()
+
+        return Material.kept(self.workspace.arrays("clips", make))
+
+    @property
+    def prompt_frames(self) -> int:
+        return self.protocol.prompt_frames
+
+    @property
+    def prompts(self) -> np.ndarray:
+        return self.material.frames[:, : self.prompt_frames]
+
+    @property
+    def truth(self) -> np.ndarray:
+        return self.material.frames[:, self.prompt_frames :]
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        return tuple(h for h in self.protocol.horizons if h <= self.truth.shape[1])
+
+    @cached_property
+    def keys(self) -> np.ndarray | None:
+        """The world's actions for the keys held in the clips after their prompts, int [B, S]; None without labels."""
+        if self.key_ids is None or not self.material.labelled:
+            return None
+        return self.key_ids[self.material.actions[:, self.prompt_frames - 1 :]]
+
+    @property
+    def main(self) -> str:
+        """The rollouts that stand for the world: under the keys where there are any."""
+        return "latent" if self.keys is None else "keys"
+
+    def pool(self, kind: str) -> np.ndarray:
+        """Ids that random actions are drawn from."""
+        return np.arange(self.latent) if kind == "latent" or self.key_ids is None else np.unique(self.key_ids)
+
+    def random(self, kind: str, shape: tuple[int, ...], salt: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, 5, salt]).choice(self.pool(kind), size=shape)
+
+    def rollouts(self, kind: str) -> np.ndarray:
+        """uint8 [B, S, H, W, 3] of "latent", "keys" or "random" actions over the whole clip."""
+
+        def make() -> dict[str, np.ndarray]:
+            if kind == "latent":
+                actions = self.world.engine.codec.infer_actions(self.material.frames)[:, self.prompt_frames - 1 :]
+            elif kind == "keys" and self.keys is not None:
+                actions = self.keys
+            else:
+                actions = self.random(self.main, self.truth.shape[:2], 0)
+            return {"frames": self._roll(f"rollouts, {kind} actions", self.prompts, actions)}
+
+        return self.workspace.arrays(f"rollouts_{kind}", make)["frames"]
+
+    @cached_property
+    def short(self) -> dict[str, np.ndarray]:
+        """uint8 [B, H, W, 3] `DELTA_STEPS` on, under random actions: of each kind twice."""
+
+        def make() -> dict[str, np.ndarray]:
+            shape = (len(self.prompts), DELTA_STEPS)
+            kinds = dict.fromkeys(("latent", self.main))
+            jobs = [(f"{kind}_{salt}", self.random(kind, shape, salt)) for kind in kinds for salt in (1, 2)]
+            return {name: self._roll("rollouts, Δ", self.prompts, actions)[:, -1:] for name, actions in jobs}
+
+        return {name: frames[:, 0] for name, frames in self.workspace.arrays("rollouts_delta", make).items()}
+
+    def _roll(self, part: str, prompts: np.ndarray, actions: np.ndarray, codes: list[np.ndarray] | None = None) -> np.ndarray:
+        done, total = 0, actions.size
+
+        def each(batch: BatchRollout) -> None:
+            nonlocal done
+            done += len(batch.seeds)
+            if codes is not None:
+                codes.append(batch.tokens)
+            self.progress(part, done, total)
+
+        return roll(self.world.engine, self.world.action_table, self.world.sampling, prompts, actions, self.seed, each)
+
+    # The families.
+
+    def _tokenizer(self) -> Section:
+        self.progress("tokenizer", 0, 1)
+        vocabulary = self.world.manifest.tokenizer.vocabulary
+        part = self.sizes.tokenizer_clips
+        clips, episodes = self.material.frames[:part], self.material.episodes[:part]
+        section, made = fidelity.tokenizer_section(clips, episodes, self.world.engine.codec.unrolled, vocabulary, self.seed)
+        self.workspace.arrays("round_trip", lambda: {"frames": made})
+        return section.model_copy(update={"pictures": (pictures.round_trip(self.workspace.folder, clips, made),)})
+
+    def _horizons(self) -> Section:
+        made = {kind: self.rollouts(kind) for kind in ("latent", *(["keys"] if self.keys is not None else []), "random")}
+        section = fidelity.horizon_section(self.material.frames, self.prompt_frames, made, self.horizons, self.material.episodes, self.seed)
+        shown = pictures.against_truth(self.workspace.folder, self.material.frames, self.prompt_frames, made, self.world.frame_rate)
+        return section.model_copy(update={"pictures": shown, "notes": (self.protocol.says,)})
+
+    def _controllability(self) -> Section:
+        episodes, metrics = self.material.episodes, []
+        if self.truth.shape[1] >= DELTA_STEPS:
+            at = DELTA_STEPS - 1
+            real = None if self.material.other is None else self.material.other[:, at]
+            for kind in dict.fromkeys(("latent", self.main)):
+                made = self.rollouts(kind)[:, at]
+                first, again = self.short[f"{kind}_1"], self.short[f"{kind}_2"]
+                metrics.append(controllability.delta_metric(kind, self.truth[:, at], made, first, again, real, episodes, self.seed))
+        if self.keys is not None:
+            metrics += self._recall()
+        held_out = self.dataset.split("held_out")
+        sampler = ClipSampler(held_out, LATENT_FRAMES, self.world.frame_skip, self.seed)
+        spread = sampler.spread(min(4 * self.sizes.clips, sampler.choices))
+        self.progress("latent actions", 0, 1)
+        codes = self.world.engine.codec.infer_actions(spread.frames)[:, 1:]  # the first has no frame before it
+        where = np.searchsorted(held_out.episode_starts, spread.starts, side="right") - 1
+        metrics += controllability.latent_metrics(codes, spread.actions[:, 1:], self.latent, self.names, where, self.seed)
+        shown = []
+        if self.names:
+            table = controllability.code_tables(codes, spread.actions[:, 1:], self.latent, len(self.names)).sum(0)
+            shown.append(pictures.codes_and_actions(self.workspace.folder, table, self.names))
+        return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown))
+
+    def _recall(self) -> list[Metric]:
+        steps, count = self.sizes.judge_steps, len(self.names)
+
+        def train() -> dict[str, np.ndarray]:
+            return inverse_dynamics.train_judge(
+                self.dataset.split("train"), count, self.world.frame_skip, steps, self.seed,
+                lambda done: self.progress("training the judge of actions", done, steps),
+            )  # fmt: skip
+
+        weights = self.workspace.arrays("judge", train)
+        start = max(0, self.prompt_frames - inverse_dynamics.BEFORE - 1)  # so that its first answer is about the first made frame
+        lead = self.material.frames[:, start : self.prompt_frames]
+        clips = {"world": self.rollouts("keys"), "real": self.truth, "blind": self.rollouts("random")}
+        answers = {}
+        for label, frames in clips.items():
+            self.progress(f"judging actions, {label}", 0, 1)
+            seen = np.concatenate([lead, frames[:, :JUDGED_STEPS]], axis=1)
+            answers[label] = inverse_dynamics.judged(weights, seen, count)
+        return controllability.recall_metrics(self.material.actions[:, start:], answers, self.names, self.material.episodes, self.seed)
+
+    def _counterfactuals(self) -> Section:
+        held = [name for pair in controllability.CONTRASTS for name in pair]
+
+        def make() -> dict[str, np.ndarray]:
+            found = self._branch([[(name, COUNTERFACTUAL_STEPS)] for name in held], PROMPT_FRAMES)
+            kept = {"prompts": found.prompts}
+            for name, actions, truth in zip(held, found.actions, found.frames, strict=True):
+                kept[f"truth {name}"] = truth
+                kept[f"made {name}"] = self._roll(f"counterfactuals, {name}", found.prompts, self._ids(actions))
+            for salt in (3, 4):
+                actions = self.random("keys", found.actions[0].shape, salt)
+                kept[f"blind {salt}"] = self._roll("counterfactuals, random", found.prompts, actions)
+            return kept
+
+        kept = self.workspace.arrays("counterfactuals", make)
+        pairs = {
+            f"{a} or {b}": ((kept[f"truth {a}"], kept[f"truth {b}"]), (kept[f"made {a}"], kept[f"made {b}"]))
+            for a, b in controllability.CONTRASTS
+        }
+        episodes = np.arange(len(kept["prompts"]))
+        section = controllability.counterfactual_section(pairs, (kept["blind 3"], kept["blind 4"]), episodes, self.seed)
+        shown = pictures.counterfactuals(self.workspace.folder, kept["prompts"], pairs)
+        return section.model_copy(update={"pictures": (shown,)})
+
+    def _ids(self, actions: np.ndarray) -> np.ndarray:
+        assert self.key_ids is not None
+        return self.key_ids[actions]
+
+    def _branch(self, futures: list[list[tuple[str, int]]], prompt_frames: int) -> games.Branches:
+        """The real game from one moment on, under scripts of (action, frames)."""
+        self.progress("the real game, branched", 0, 1)
+        count, skip = self.sizes.branches, self.world.frame_skip
+        total = games.SPARE * count
+        lead = games.human_keys(self.dataset.info, total, games.WARM_UP + prompt_frames - 1, skip, self.seed + 7)
+        scripts = [np.concatenate([np.full(frames, self.names.index(name)) for name, frames in script]) for script in futures]
+        rows = [np.broadcast_to(script, (total, len(script))) for script in scripts]
+        return games.branch(self.dataset.info, count, skip, self.seed + 7, lead, rows, prompt_frames)
+
+    @cached_property
+    def long(self) -> dict[str, np.ndarray]:
+        """Long rollouts on action streams of the recording: "frames" and "codes"."""
+
+        def make() -> dict[str, np.ndarray]:
+            count, length = self.sizes.long, self.sizes.long_frames
+            sampler = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.world.frame_skip, self.seed)
+            prompts = sampler.spread(count).frames
+            codes: list[np.ndarray] = []
+            frames = self._roll("long rollouts", prompts, self._streams(count, length), codes)
+            parts = [np.stack(codes[i : i + length], axis=1) for i in range(0, len(codes), length)]  # one a batch
+            return {"frames": frames, "codes": np.concatenate(parts).astype(np.int32)}
+
+        return self.workspace.arrays("long", make)
+
+    def _streams(self, count: int, length: int) -> np.ndarray:
+        """int [count, length]: stretches of the recorded keys, or of the latent actions seen in real clips."""
+        held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
+        rng = np.random.default_rng([self.seed, 41])
+        if self.key_ids is not None and (held_out.actions != UNKNOWN_ACTION).all():
+            starts = rng.integers(len(held_out), size=count)
+            return self.key_ids[held_out.actions[(starts[:, None] + skip * np.arange(length)) % len(held_out)]]
+        sampler = ClipSampler(held_out, 2, skip, self.seed)
+        codes = self.world.engine.codec.infer_actions(sampler.spread(min(1024, sampler.choices)).frames)[:, 0]
+        return rng.choice(codes, size=(count, length))
+
+    @cached_property
+    def real(self) -> dict[str, np.ndarray]:
+        """Real held-out frames: a "reference" and, of other episodes, a "control" with its "episodes"."""
+        held_out = self.dataset.split("held_out")
+        reader = FrameReader(held_out.frames)
+        numbers = np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64)
+        episodes = np.searchsorted(held_out.episode_starts, numbers, side="right") - 1
+        frames = np.concatenate([reader.read(int(number), 1) for number in numbers])
+        odd = episodes % 2 == 1
+        order = np.random.default_rng(self.seed).permutation(int(odd.sum()))  # so that a part of the control is of many episodes
+        return {"reference": frames[~odd], "control": frames[odd][order], "episodes": episodes[odd][order]}
+
+    def _drift(self) -> Section:
+        frames = self.long["frames"]
+
+        def make() -> dict[str, np.ndarray]:
+            chosen = staying_power.chosen_frames(frames) | {"real": self.real["reference"], "control": self.real["control"]}
+            flat = {name: part.reshape(-1, *part.shape[-3:]) for name, part in chosen.items()}
+            total, done, found = sum(len(part) for part in flat.values()), 0, {}
+            for name, part in flat.items():
+                before = done
+                found[name] = features(part, lambda n, before=before: self.progress("features", before + n, total))  # type: ignore[misc]
+                done += len(part)
+            return found
+
+        seen = self.workspace.arrays("features", make)
+        batch = len(frames)
+        seen = seen | {name: seen[name].reshape(batch, -1, seen[name].shape[-1]) for name in ("windows", "looks")}
+        long = staying_power.Long(frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"])
+        section = staying_power.drift_section(long, seen, self.world.manifest.tokenizer.vocabulary, self.seed)
+        return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, frames),)})
+
+    def _revisit(self) -> Section:
+        def make() -> dict[str, np.ndarray]:
+            slack = staying_power.RETURN_SLACK
+            found = self._branch([[("left", out), ("right", out + slack)] for out in staying_power.RETURNS], PROMPT_FRAMES)
+            kept = {"prompts": found.prompts}
+            for out, actions, truth in zip(staying_power.RETURNS, found.actions, found.frames, strict=True):
+                kept[f"real {out}"] = truth
+                kept[f"world {out}"] = self._roll(f"revisits, {out} frames", found.prompts, self._ids(actions))
+                blind = self.random("keys", actions.shape, 6)
+                kept[f"blind {out}"] = self._roll(f"revisits, {out} frames", found.prompts, blind)
+            return kept
+
+        kept = self.workspace.arrays("walks", make)
+        walks = {out: {label: kept[f"{label} {out}"] for label in ("world", "real", "blind")} for out in staying_power.RETURNS}
+        section = staying_power.revisit_section(kept["prompts"][:, -1], walks, np.arange(len(kept["prompts"])), self.seed)
+        shown = pictures.walks(self.workspace.folder, kept["prompts"], walks[8])
+        return section.model_copy(update={"pictures": (shown,)})
+
+    def _permanence(self, probe: permanence.Probe) -> Section:
+        long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
+        clips = {"truth": self.material.frames, "world": self.rollouts(self.main), "blind": self.rollouts("random")}
+        trip = self.workspace.arrays("round_trip", lambda: {"frames": self.world.engine.codec.unrolled(self.material.frames)[0]})["frames"]
+        if len(trip) == len(self.material.frames):
+            clips["tokenizer"] = trip[:, self.prompt_frames :]
+        return permanence.permanence_section(
+            probe, long, self.real["control"], self.real["episodes"], clips, self.prompt_frames, self.horizons, self.material.episodes,
+            self.seed,
+        )  # fmt: skip
+
+
+def key_ids(world: World, dataset: Dataset) -> np.ndarray | None:
+    """The world's action for each recorded action of the dataset: of the same name, or on the same keys. None where it has none."""
+    info = dataset.info
+    named = {action.name: action.id for action in world.actions if action.kind == "recorded"}
+    if info.action_names and set(info.action_names) <= set(named):
+        return np.array([named[name] for name in info.action_names])
+    if len(info.action_keys) != len(info.action_names) or not info.action_names:
+        return None
+    found = np.array([world.action_table.for_keys(frozenset(keys)).id for keys in info.action_keys])
+    return found if len(np.unique(found)) > 1 else None

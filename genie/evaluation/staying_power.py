@@ -1,0 +1,237 @@
+"""Staying power: how real a rollout still looks after hundreds of frames, when it collapses, and whether a way back leads back.
+
+Distances are taken on EfficientNet-Lite0 features (genie/evaluation/features.py). docs/evaluation.md has the formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genie.evaluation.intervals import DRAWS, around, draws, groups, mean_of
+from genie.evaluation.report import Curve, Estimate, Metric, Section
+from genie.metrics import entropy_bits, frame_psnr, squared_error
+
+HORIZONS = (16, 32, 64, 128, 256, 512, 1000)
+WINDOW = 4  # frames of each rollout that stand for a horizon …
+WINDOW_STEP = 4  # … every so many frames, the last at the horizon
+JUDGED_EVERY = 16  # frames between two looks for a collapse
+COLLAPSE_LOOKS = 4  # looks in a row that must be outside what real frames reach
+OUTSIDE = 0.99  # quantile of real frames' distances to the reference that a look must exceed
+COLOUR_LEVELS = 16  # a channel, for colour entropy
+RETURN_SLACK = 4  # frames more on the way back than on the way out
+RETURNS = (4, 8, 16)  # frames held
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Fréchet distance between Gaussians fitted to float [N, D] and [M, D]: |μ_a-μ_b|² + tr(S_a + S_b - 2 (S_a S_b)^½).
+
+    The last trace is the sum of the singular values of the centred A Bᵀ over √((N-1)(M-1)): exact, also for fewer samples than
+    dimensions; of A and B only the triangular factors are needed.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
+    shared = np.linalg.svd(np.linalg.qr(a, mode="r") @ np.linalg.qr(b, mode="r").T, compute_uv=False).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * shared)
+
+
+def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The polynomial kernel (x·y / D + 1)³ of KID (Bińkowski et al. 2018): [N, D], [M, D] -> [N, M]."""
+    return (a.astype(np.float64) @ b.astype(np.float64).T / a.shape[1] + 1) ** 3
+
+
+def kernel_distance(within_a: np.ndarray, within_b: np.ndarray, across: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of kernels [N, N], [M, M], [N, M]."""
+    n, m = len(within_a), len(within_b)
+    same_a = (within_a.sum() - np.trace(within_a)) / (n * (n - 1))
+    same_b = (within_b.sum() - np.trace(within_b)) / (m * (m - 1))
+    return float(same_a + same_b - 2 * across.mean())
+
+
+def distances(found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, seed: int = 0, times: int = 100) -> tuple[Estimate, Estimate]:
+    """Fréchet and kernel distance of features [N, D] to the reference [M, D], with intervals over rollouts int [N]."""
+    number, count = groups(rollouts)
+    within, within_b, across = kernel(found, found), kernel(reference, reference), kernel(found, reference)
+    fre: list[float] = []
+    ker: list[float] = []
+    for taken in draws(count, seed, times):
+        rows = np.concatenate([np.repeat(np.flatnonzero(number == g), times_g) for g, times_g in enumerate(taken) if times_g])
+        if len(fre) < times // 4:  # a singular value decomposition each
+            fre.append(frechet(found[rows], reference))
+        weight = taken[number].astype(float)
+        total = np.outer(weight, weight)
+        apart = number[:, None] != number[None]  # of two rollouts: a frame must not be compared with its own copy
+        same = (within * total * apart).sum() / (total * apart).sum() if (total * apart).sum() else np.nan
+        other = (within_b.sum() - np.trace(within_b)) / (len(within_b) * (len(within_b) - 1))
+        ker.append(same + other - 2 * (weight @ across).sum() / (weight.sum() * across.shape[1]))
+    return (
+        around(frechet(found, reference), np.array(fre), count),
+        around(kernel_distance(within, within_b, across), np.array(ker), count),
+    )
+
+
+def colour_entropy(frames: np.ndarray) -> np.ndarray:
+    """Bits of the histogram of a frame's colours at 16 levels a channel: uint8 [..., H, W, 3] -> [...]."""
+    flat = frames.reshape(-1, frames.shape[-3] * frames.shape[-2], 3) // (256 // COLOUR_LEVELS)
+    codes = (flat[..., 0].astype(np.int64) * COLOUR_LEVELS + flat[..., 1]) * COLOUR_LEVELS + flat[..., 2]
+    found = [entropy_bits(np.bincount(row, minlength=COLOUR_LEVELS**3)) for row in codes]
+    return np.array(found).reshape(frames.shape[:-3])
+
+
+def token_entropy(codes: np.ndarray, vocabulary: int) -> np.ndarray:
+    """Bits of the histogram of each rollout's codes: int [B, T, N, G] -> [B], mean over G."""
+    return np.array(
+        [np.mean([entropy_bits(np.bincount(row[..., g].ravel(), minlength=vocabulary)) for g in range(row.shape[-1])]) for row in codes]
+    )
+
+
+def nearest(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Distance of features [N, D] to the nearest of the reference [M, D]: [N]."""
+    a, b = found.astype(np.float64), reference.astype(np.float64)
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
+    return np.sqrt(np.maximum(squared, 0).min(1))
+
+
+def collapse_times(looks: np.ndarray, limit: float, every: int = JUDGED_EVERY) -> np.ndarray:
+    """Frames until a rollout collapses: distances [B, L] of its looks -> [B], infinite where it never does.
+
+    It has collapsed at the first of `COLLAPSE_LOOKS` looks in a row that are all farther from the reference than `limit`.
+    """
+    outside = looks > limit
+    times = np.full(len(looks), np.inf)
+    for row, beyond in enumerate(outside):
+        for start in range(len(beyond) - COLLAPSE_LOOKS + 1):
+            if beyond[start : start + COLLAPSE_LOOKS].all():
+                times[row] = (start + 1) * every
+                break
+    return times
+
+
+def half_life(times: np.ndarray, frames: int) -> float:
+    """Frames after which half of the rollouts have collapsed; `frames` where fewer than half have (a lower bound)."""
+    return float(min(np.median(times), frames))
+
+
+@dataclass(frozen=True)
+class Long:
+    """Long rollouts, ready to be judged."""
+
+    frames: np.ndarray  # uint8 [B, T, H, W, 3]
+    codes: np.ndarray  # int [B, T, N, G]
+    real: np.ndarray  # uint8 [M, H, W, 3], the reference
+    control: np.ndarray  # uint8 [K, H, W, 3], real frames of other episodes
+    control_episodes: np.ndarray  # int [K]
+
+
+def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed: int = 0) -> Section:
+    """Distances, entropies and collapse of long rollouts.
+
+    Args:
+        seen: features of `real`, `control`, `windows` [B, horizons · WINDOW, D] and `looks` [B, L, D] (see `chosen_frames`).
+    """
+    batch, length = long.frames.shape[:2]
+    horizons = reported(length)
+    rollouts = np.repeat(np.arange(batch), WINDOW)
+    windows = seen["windows"].reshape(batch, len(horizons), WINDOW, -1)
+    size = batch * WINDOW  # Fréchet distances fall with the size of the sample: the control has the same
+    real_frechet, real_kernel = distances(seen["control"][:size], seen["real"], long.control_episodes[:size], seed)
+    pairs = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
+    limit = float(np.quantile(nearest(seen["control"], seen["real"]), OUTSIDE))
+    times = collapse_times(nearest(seen["looks"].reshape(-1, seen["looks"].shape[-1]), seen["real"]).reshape(batch, -1), limit)
+    life = np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed, DRAWS // 4)])
+    alive = {h: mean_of((times > h).astype(float), np.arange(batch), seed) for h in horizons}
+    colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
+    tokens = {h: mean_of(token_entropy(long.codes[:, max(0, h - 16) : h], vocabulary), np.arange(batch), seed) for h in horizons}
+    real_colour = mean_of(colour_entropy(long.control), long.control_episodes, seed)
+    metrics = []
+    for h, (fre, ker) in zip(horizons, pairs, strict=True):
+        last = h == horizons[-1]
+        metrics += [
+            Metric(name=f"frechet_lite0_{h}", title=f"Fréchet distance (lite0 features) at {h} frames", better="lower", world=fre,
+                   real=real_frechet, headline=last, note=f"samples of {size}; real: other real frames, as many"),
+            Metric(name=f"kernel_lite0_{h}", title=f"kernel distance (lite0 features) at {h} frames", better="lower", world=ker,
+                   real=real_kernel, headline=last),
+            Metric(name=f"colour_entropy_{h}", title=f"colour entropy at {h} frames", unit="bits", better="neither", world=colours[h],
+                   real=real_colour),
+            Metric(name=f"token_entropy_{h}", title=f"token entropy of the {min(16, h)} frames up to {h}", unit="bits", better="neither",
+                   world=tokens[h]),
+            Metric(name=f"alive_{h}", title=f"rollouts not collapsed after {h} frames", world=alive[h]),
+        ]  # fmt: skip
+    if 32 in horizons and horizons[-1] > 32:
+        first, last_pair = pairs[horizons.index(32)][0].value, pairs[-1][0].value
+        ratio = Estimate(value=last_pair / first if first and last_pair else None)
+        metrics.append(
+            Metric(name="frechet_growth", title=f"Fréchet distance at {horizons[-1]} frames over that at 32", better="lower", world=ratio)
+        )
+    metrics.append(
+        Metric(
+            name="half_life", title="half-life: frames until half of the rollouts have collapsed", unit="frames", headline=True,
+            world=Estimate.of(half_life(times, length), float(np.quantile(life, 0.025)), float(np.quantile(life, 0.975)), batch),
+            note=f"{length} means that fewer than half collapsed within the rollout",
+        )
+    )  # fmt: skip
+    names = [str(h) for h in horizons]
+    curves = (
+        Curve(name="drift_frechet", title="Fréchet distance to real frames (lite0 features)", x=horizons,
+              lines={"rollouts": tuple(f for f, _ in pairs), "other real frames": (real_frechet,) * len(names)}),
+        Curve(name="drift_kernel", title="Kernel distance to real frames (lite0 features)", x=horizons,
+              lines={"rollouts": tuple(k for _, k in pairs), "other real frames": (real_kernel,) * len(names)}),
+        Curve(name="drift_entropy", title="Entropy", unit="bits", x=horizons,
+              lines={"colours": tuple(colours.values()), "colours, real": (real_colour,) * len(names), "tokens": tuple(tokens.values())}),
+        Curve(name="drift_alive", title="Share of rollouts not collapsed", x=horizons, lines={"rollouts": tuple(alive.values())}),
+    )  # fmt: skip
+    return Section(name="drift", title="Drift", metrics=tuple(metrics), curves=curves)
+
+
+def reported(length: int) -> tuple[int, ...]:
+    """The horizons that rollouts of this length reach."""
+    return tuple(h for h in HORIZONS if h <= length) or (length,)
+
+
+def window_frames(horizon: int) -> list[int]:
+    """Indices of the frames that stand for a horizon (frame h has index h-1)."""
+    return [max(0, horizon - 1 - WINDOW_STEP * k) for k in reversed(range(WINDOW))]
+
+
+def chosen_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Frames of long rollouts that features are needed of: windows [B, horizons · WINDOW, …] and looks [B, L, …]."""
+    length = frames.shape[1]
+    windows = [index for horizon in reported(length) for index in window_frames(horizon)]
+    looks = range(JUDGED_EVERY - 1, length, JUDGED_EVERY)
+    return {"windows": frames[:, windows], "looks": frames[:, list(looks)]}
+
+
+def returned(frames: np.ndarray, start: np.ndarray, out: int) -> tuple[np.ndarray, np.ndarray]:
+    """A walk away and back: uint8 [B, 2k + RETURN_SLACK, H, W, 3] and the frame it set out from [B, H, W, 3], k = `out`.
+
+    Returns:
+        The best PSNR in dB against the start on the way back, and how much that is above the PSNR at the turning point: [B] twice.
+    """
+    likeness = frame_psnr(squared_error(frames, start[:, None]))
+    best = likeness[:, out:].max(axis=1)
+    return best, best - likeness[:, out - 1]
+
+
+def revisit_section(starts: np.ndarray, walks: dict[int, dict[str, np.ndarray]], episodes: np.ndarray, seed: int = 0) -> Section:
+    """Left k, right k: walks k -> frames of "world", "real" and "blind", uint8 [B, 2k + RETURN_SLACK, H, W, 3]."""
+    metrics = []
+    lines: dict[str, list[Estimate]] = {"world": [], "real": [], "blind": []}
+    for out, frames in walks.items():
+        found = {label: returned(clips, starts, out) for label, clips in frames.items()}
+        best, gain = ({label: mean_of(pair[i], episodes, seed) for label, pair in found.items()} for i in (0, 1))
+        metrics += [
+            Metric(name=f"revisit_{out}", title=f"left {out}, right {out}: best PSNR against the start", unit="dB", world=best["world"],
+                   real=best["real"], blind=best["blind"]),
+            Metric(name=f"revisit_gain_{out}", title=f"left {out}, right {out}: how much nearer the start than at the turn", unit="dB",
+                   world=gain["world"], real=gain["real"], blind=gain["blind"], headline=out == 8),
+        ]  # fmt: skip
+        for label in lines:
+            lines[label].append(gain[label])
+    says = {"world": "world", "real": "the real game", "blind": "random actions"}
+    curve = Curve(
+        name="revisit", title="Walking away and back: how much nearer the start than at the turn", unit="dB", x=tuple(walks),
+        x_title="frames each way", lines={says[label]: tuple(values) for label, values in lines.items()},
+    )  # fmt: skip
+    return Section(name="revisit", title="Revisits", metrics=tuple(metrics), curves=(curve,))

@@ -1,0 +1,158 @@
+"""`genie eval` from end to end on the shipped world and a small recording of the real game; the real game branched."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import genie
+from genie.bundle import Bundle
+from genie.data.store import Dataset
+from genie.evaluation import games
+from genie.evaluation.protocols import PROTOCOLS, Sizes, gather
+from genie.evaluation.report import Report, Section, Settings
+from genie.evaluation.run import evaluate, key_ids
+from genie.evaluation.workspace import Workspace
+from genie.world import installed_worlds
+
+
+def settings(**changes: object) -> Settings:
+    values = {
+        "world": "w", "weights": "0" * 64, "sampling": {}, "backend": "onnx", "dataset": "d", "fingerprint": "f", "protocol": "default",
+        "clips": 4, "seed": 0,
+    }  # fmt: skip
+    return Settings.model_validate({**values, **changes})
+
+
+def test_finished_parts_are_not_measured_again(tmp_path: Path) -> None:
+    calls = []
+
+    def section() -> Section:
+        calls.append("section")
+        return Section(name="s", title="S")
+
+    def arrays() -> dict[str, np.ndarray]:
+        calls.append("arrays")
+        return {"frames": np.arange(24, dtype=np.uint8).reshape(1, 2, 2, 2, 3)}
+
+    for _ in range(2):
+        workspace = Workspace(tmp_path, settings())
+        assert workspace.section("s", section).title == "S"
+        assert workspace.arrays("a", arrays)["frames"].sum() == 276
+    assert calls == ["section", "arrays"]
+    assert workspace.skipped == ["s", "a"]
+
+
+def test_a_folder_with_other_settings_is_refused_with_what_differs(tmp_path: Path) -> None:
+    Workspace(tmp_path, settings())
+    with pytest.raises(genie.GenieError, match=r"clips was 4, now 8; choose another --out"):
+        Workspace(tmp_path, settings(clips=8))
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(genie.GenieError, match="is damaged"):
+        Workspace(tmp_path, settings())
+
+
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, settings())
+    (tmp_path / "parts" / "s.json").write_text("{}")
+    with pytest.raises(genie.GenieError, match=r"s.json is damaged .* remove it and run again"):
+        workspace.section("s", lambda: Section(name="s", title="S"))
+
+
+def test_the_real_game_branches_exactly_and_answers_its_actions(dataset: Dataset) -> None:
+    info = dataset.info
+    lead = games.human_keys(info, 6, games.WARM_UP + 3, 2, seed=3)
+    left, right = (np.full((6, 8), info.action_names.index(name)) for name in ("left", "right"))
+    found = games.branch(info, 4, 2, 3, lead, [left, right, left], prompt_frames=4)
+    assert found.prompts.shape[1:] == (4, 64, 64, 3)
+    assert np.array_equal(found.frames[0], found.frames[2])  # the same actions again: the same game to the bit
+    assert (found.frames[0] != found.frames[1]).any(axis=(1, 2, 3, 4)).all()
+    assert np.array_equal(found.actions[0], left[: len(found.prompts)])
+
+
+def test_keys_are_held_as_people_hold_them_or_drawn_anew_each_frame(dataset: Dataset) -> None:
+    human, chance = games.human_keys(dataset.info, 50, 60, 2, 0), games.random_keys(dataset.info, 50, 60, 0)
+    stays = [(keys[:, 1:] == keys[:, :-1]).mean() for keys in (human, chance)]
+    assert stays[0] > 0.7
+    assert abs(stays[1] - 1 / 6) < 0.03
+
+
+@pytest.mark.parametrize("name", ["genieredux", "play"])
+def test_protocols_play_the_real_game_from_its_own_moments(dataset: Dataset, name: str) -> None:
+    protocol = PROTOCOLS[name]
+    material = gather(protocol, dataset, 3, 2, seed=1)
+    assert material.frames.shape[1] == protocol.prompt_frames + max(protocol.horizons)
+    assert material.actions.shape[1] == material.frames.shape[1] - 1
+    assert material.other is not None and material.other.shape[1] == 4
+    assert material.labelled
+    again = gather(protocol, dataset, 3, 2, seed=1)
+    assert np.array_equal(material.frames, again.frames)
+
+
+def test_everything_follows_the_number_of_clips() -> None:
+    assert Sizes.of(64).long_frames == 1000 and Sizes.of(4).long_frames == 64
+    assert Sizes.of(8).judge_steps < Sizes.of(64).judge_steps < Sizes.of(128).judge_steps
+
+
+def test_recorded_keys_find_the_worlds_actions(coinrun: genie.World, dataset: Dataset) -> None:
+    ids = key_ids(coinrun, dataset)
+    assert ids is not None
+    assert [coinrun.actions[i].name for i in ids] == list(dataset.info.action_names)
+
+
+def test_the_genieredux_protocol_measures_ten_frames_from_one(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:
+    report, _ = evaluate(coinrun, dataset, tmp_path, PROTOCOLS["genieredux"], clips=2)
+    delta, horizon = report.metric("delta_4_keys"), report.metric("psnr_10_keys")
+    assert horizon is not None and horizon.world.value is not None and 10 < horizon.world.value < 50
+    assert delta is not None and delta.real is not None and delta.real.value is not None and delta.real.value > 10
+    assert [section.name for section in report.sections] == ["tokenizer", "horizons", "controllability"]
+
+
+def test_data_of_another_game_is_refused(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:
+    other = Dataset(dataset.path)
+    other.info = dataset.info.model_copy(update={"action_names": ("up", "down")})
+    with pytest.raises(genie.GenieError, match="judge it on data of its own game"):
+        evaluate(coinrun, other, tmp_path, PROTOCOLS["default"], clips=2)
+
+
+def test_eval_writes_a_report_goes_on_where_it_stopped_and_marks_the_world(dataset_path: Path, tmp_path: Path) -> None:
+    world = Path(shutil.copytree(installed_worlds()["coinrun"], tmp_path / "coinrun"))
+    out = tmp_path / "report"
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "genie.cli.app", "eval", str(world), "--data", str(dataset_path), "--out", str(out), *more]
+        return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+    done = run("--clips", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = Report.model_validate_json((out / "report.json").read_text())
+    names = {metric.name for section in report.sections for metric in section.metrics}
+    assert names >= {
+        "tokenizer_psnr", "tokenizer_ssim", "tokenizer_perplexity", "psnr_1_latent", "psnr_10_keys", "psnr_moving_4_keys", "ssim_4_latent",
+        "delta_4_latent", "delta_4_keys", "action_f1_share", "f1_jump", "latent_information", "latent_rarest_share",
+        "contrast_cosine_left_or_right", "frechet_lite0_32", "kernel_lite0_64", "colour_entropy_16", "token_entropy_64", "half_life",
+        "revisit_gain_8", "agent_there", "agent_alone", "crate_kept_10",
+    }  # fmt: skip
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") > 10 and "data:image/gif;base64," in page
+    assert not re.search(r'(src|href)="(?!data:)', page)  # nothing outside the file is needed
+    json.loads((out / "report.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+    gated = run("--clips", "2", "--gate")
+    assert gated.returncode == 1, gated.stdout + gated.stderr  # 64 frames say nothing about the 256 that it must last
+    assert "kept from an earlier run: tokenizer, horizons, controllability" in " ".join(gated.stdout.split())
+    assert "not shippable" in gated.stdout
+    marks = Bundle(world).marks
+    assert marks is not None and not marks.shippable
+    assert any("staying power" in reason for reason in marks.reasons)
+
+    other = run("--clips", "3")
+    assert other.returncode == 2
+    assert "clips was 2, now 3" in " ".join(other.stderr.split())

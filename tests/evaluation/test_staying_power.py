@@ -1,0 +1,119 @@
+"""Drift, collapse, revisits on constructed cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genie.evaluation import staying_power as s
+
+
+def test_frechet_distance_of_known_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(0, 1, (4000, 3))
+    assert s.frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert s.frechet(a, a + np.array([3.0, 0, 4.0])) == pytest.approx(25.0, rel=1e-6)  # a shift: the squared length of it
+    assert s.frechet(a, rng.normal(0, 3, (4000, 3))) == pytest.approx(3 * (3 - 1) ** 2, rel=0.05)  # a widening: sum of (σ - σ')²
+    assert s.frechet(a[:5], a[5:9]) >= 0  # fewer samples than dimensions are no trouble
+
+
+def test_frechet_equals_the_formula_with_the_matrix_root() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)), rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4)) + 1
+    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0)).sum()
+    direct = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * roots
+    assert s.frechet(a, b) == pytest.approx(direct, rel=1e-6)
+
+
+def test_kernel_distance_is_zero_on_average_for_equal_sources_and_grows_with_a_shift() -> None:
+    rng = np.random.default_rng(2)
+
+    def between(shift: float) -> float:
+        a, b = rng.normal(size=(200, 8)), rng.normal(size=(200, 8)) + shift
+        return s.kernel_distance(s.kernel(a, a), s.kernel(b, b), s.kernel(a, b))
+
+    same = np.mean([between(0.0) for _ in range(10)])
+    assert abs(same) < 0.02
+    assert same < between(0.5) < between(1.0)
+    x = np.array([[2.0, 0.0], [0.0, 2.0]])
+    assert s.kernel(x, x) == pytest.approx(np.array([[27.0, 1.0], [1.0, 27.0]]))  # (x·y / 2 + 1)³
+
+
+def test_distances_have_intervals_over_rollouts_around_their_values() -> None:
+    rng = np.random.default_rng(3)
+    reference = rng.normal(size=(100, 6))
+    found = rng.normal(size=(40, 6)) + 1
+    for estimate in s.distances(found, reference, np.repeat(np.arange(10), 4)):
+        assert estimate.low is not None and estimate.value is not None and estimate.high is not None
+        assert 0 < estimate.low < estimate.value < estimate.high
+        assert estimate.episodes == 10
+
+
+def test_colour_entropy_of_one_of_four_and_of_random_colours() -> None:
+    one = np.full((64, 64, 3), 7, np.uint8)
+    four = one.copy()
+    four[:32, :32], four[:32, 32:], four[32:, :32] = 60, 120, 200
+    noise = np.random.default_rng(4).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    found = s.colour_entropy(np.stack([one, four, noise]))
+    assert found[0] == 0.0 and found[1] == 2.0 and found[2] > 11
+
+
+def test_token_entropy_of_constant_and_of_evenly_used_codes() -> None:
+    constant = np.zeros((1, 8, 2, 3), np.int64)
+    even = np.tile(np.arange(8).reshape(1, 8, 1, 1), (1, 1, 2, 3))
+    assert s.token_entropy(np.concatenate([constant, even]), 8).tolist() == [0.0, 3.0]
+
+
+def test_nearest_is_the_distance_to_the_closest_real_frame() -> None:
+    reference = np.array([[0.0, 0.0], [10.0, 0.0]])
+    assert s.nearest(np.array([[0.0, 3.0], [9.0, 0.0]]), reference).tolist() == [3.0, 1.0]
+
+
+def test_a_rollout_collapses_at_the_first_of_several_looks_in_a_row() -> None:
+    looks = np.zeros((4, 10))
+    looks[1, 3:] = 5  # from the fourth look on
+    looks[2, ::2] = 5  # now and then: never long enough
+    looks[3, :] = 5
+    times = s.collapse_times(looks, limit=1.0, every=16)
+    assert times.tolist() == [np.inf, 64.0, np.inf, 16.0]
+    assert s.half_life(times, 160) == 160  # half of four have not collapsed
+    assert s.half_life(np.array([16.0, 32.0, np.inf]), 160) == 32
+
+
+def test_a_walk_that_returns_one_that_does_not_and_a_world_that_stands_still() -> None:
+    land = np.random.default_rng(5).integers(0, 255, (2, 16, 60, 3), dtype=np.uint8)
+
+    def at(places: list[int]) -> np.ndarray:
+        return np.stack([land[:, :, 20 + x : 36 + x] for x in places], axis=1)
+
+    start, out, slack = at([0])[:, 0], 4, s.RETURN_SLACK
+    there_and_back = at([-1, -2, -3, -4, -3, -2, -1, 0] + [1] * slack)
+    best, gain = s.returned(there_and_back, start, out)
+    assert np.allclose(best, 58.92, atol=0.01) and (gain > 40).all()
+    best, gain = s.returned(at([-k for k in range(1, 9)] + [-8] * slack), start, out)
+    assert (best < 15).all() and (gain < 2).all()
+    best, gain = s.returned(at([0] * (8 + slack)), start, out)
+    assert np.allclose(best, 58.92, atol=0.01) and np.allclose(gain, 0)  # so the best alone would praise a frozen world
+
+
+def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() -> None:
+    rng = np.random.default_rng(6)
+    batch, length = 4, 128
+    frames = rng.integers(0, 255, (batch, length, 8, 8, 3), dtype=np.uint8)
+    codes = rng.integers(0, 8, (batch, length, 2, 2))
+    real, control = rng.normal(size=(64, 5)), rng.normal(size=(64, 5))
+    horizons = s.reported(length)
+    assert horizons == (16, 32, 64, 128)
+    windows = rng.normal(size=(batch, len(horizons) * s.WINDOW, 5))
+    looks = rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1
+    windows[:, -s.WINDOW :] += 9  # lost by frame 128
+    looks[:, 2:] += 9
+    long = s.Long(frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8))
+    section = s.drift_section(long, {"real": real, "control": control, "windows": windows, "looks": looks}, 8)
+    found = {metric.name: metric.world.value for metric in section.metrics}
+    assert found["frechet_lite0_128"] > 20 * found["frechet_lite0_32"]  # type: ignore[operator]
+    assert found["frechet_growth"] == pytest.approx(found["frechet_lite0_128"] / found["frechet_lite0_32"])  # type: ignore[operator]
+    assert found["kernel_lite0_128"] > found["kernel_lite0_64"]  # type: ignore[operator]
+    assert found["half_life"] == 48
+    assert (found["alive_32"], found["alive_64"]) == (1.0, 0.0)

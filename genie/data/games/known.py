@@ -63,7 +63,7 @@ def car_racing(resolution: tuple[int, int] | None = None) -> Game:
 
 def pong(resolution: tuple[int, int] | None = None) -> Game:
     """Pong's field without the score: 160×160 pixels, shown at half the size."""
-    source = GymSource("ALE/Pong-v5", ATARI_STEP, PONG_ACTIONS, 30.0, crop=(34, 0, 194, 160), settle=(20, 140), advise=meet_the_ball)
+    source = GymSource("ALE/Pong-v5", ATARI_STEP, PONG_ACTIONS, 30.0, crop=(34, 0, 194, 160), settle=(20, 300), advise=meet_the_ball)
     moods = {"follow": Mood(0.7, None), "anything": Mood(0.3, (1.0, 1.0, 1.0))}
     style = Style(moods, setting_out=0.5, mood_steps=90)
     return gym_game(source, resolution or (80, 80), "pong", ATARI_LICENCE, style, research_only=True)
@@ -71,7 +71,7 @@ def pong(resolution: tuple[int, int] | None = None) -> Game:
 
 def breakout(resolution: tuple[int, int] | None = None) -> Game:
     """Breakout's field without the score, shown at half the size."""
-    source = GymSource("ALE/Breakout-v5", ATARI_STEP, BREAKOUT_ACTIONS, 30.0, crop=(32, 0, 192, 160), settle=(10, 80), advise=catch_the_ball)
+    source = GymSource("ALE/Breakout-v5", ATARI_STEP, BREAKOUT_ACTIONS, 30.0, crop=(32, 0, 192, 160), settle=(10, 600), advise=catch_the_ball)
     moods = {"follow": Mood(0.75, None), "anything": Mood(0.25, (0.25, 0.3, 0.3, 0.15))}
     style = Style(moods, setting_out=0.8, mood_steps=90)
     return gym_game(source, resolution or (80, 80), "breakout", ATARI_LICENCE, style, research_only=True)

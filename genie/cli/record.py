@@ -53,6 +53,8 @@ def _watch(
     game: Game, out: Path, frames: int, held_out: int, seed: int, environments: int | None, policy: PolicyMaker, console: Console
 ) -> None:
     from genie.data import recorder
+    from genie.data.check import write_card
+    from genie.data.store import Dataset
 
     total = frames + held_out
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} frames"), TimeRemainingColumn())
@@ -71,6 +73,7 @@ def _watch(
         recorder.record(out, game, frames, held_out, seed, environments, policy, show)
         bars.update(task, completed=total)
     seconds = time.monotonic() - began
+    write_card(Dataset(out))
     console.print(f"{out}: {total - (first or 0):,} frames in {seconds:.0f} s, {(total - (first or 0)) / seconds:,.0f} frames/s")
 
 

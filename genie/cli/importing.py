@@ -13,11 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genie.errors import GenieError
 
+LISTED = 20  # skipped files named
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"}
 
 
 def import_(
-    clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them; or one Minari data set.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset; an interrupted import goes on.")],
     size: Annotated[str, typer.Option(help="Width x height in multiples of 16.")] = "64x64",
     fps: Annotated[float, typer.Option(min=0.5, max=240, help="Frames a second of the world.")] = 15.0,
@@ -38,6 +39,9 @@ def import_(
     from genie.data.store import Dataset
     from genie.data.video import Shaping
 
+    if len(clips) == 1 and any((clips[0] / part).is_file() for part in ("metadata.json", "data/metadata.json")):
+        _minari(clips[0], out, licence, parse_size(size), fps, held_out)
+        return
     files = _files(clips)
     shaping = Shaping(parse_size(size), fps, fit, borders)
     plan = ImportPlan(out.name, shaping, licence, source, consent, held_out, still, shortest, seed)
@@ -51,8 +55,10 @@ def import_(
             bars.update(task, description=escape(part), completed=done, total=total)
 
         report = import_videos(files, out, plan, show)
-    for file, why in report.skipped.items():
+    for file, why in list(report.skipped.items())[:LISTED]:
         console.print(f"[yellow]skipped[/] {escape(file)}: {escape(why)}", highlight=False)
+    if len(report.skipped) > LISTED:
+        console.print(f"[yellow]skipped[/] {len(report.skipped) - LISTED} more")
     for file, notes in report.notes.items():
         console.print(f"{escape(file)}: {escape('; '.join(notes))}", highlight=False)
     console.print(
@@ -69,6 +75,21 @@ def import_(
     )
     if licence.strip().lower() == "unknown":
         console.print("[yellow]licence unknown:[/] `genie train` will ask for --allow-unknown-licence; say it with --licence.")
+
+
+def _minari(source: Path, out: Path, licence: str, resolution: tuple[int, int], fps: float, held_out: float) -> None:
+    from genie.data.check import write_card
+    from genie.data.exchange.minari import import_minari
+    from genie.data.store import Dataset
+
+    console = Console()
+    with Progress(console=console) as bars:
+        task = bars.add_task("import from Minari")
+        info = import_minari(
+            source, out, licence, resolution, fps, held_out, lambda done, total: bars.update(task, completed=done, total=total)
+        )
+    write_card(Dataset(out))
+    console.print(f"{out}: {info.frames['train']:,} training and {info.frames['held_out']:,} held-out frames", highlight=False)
 
 
 def _files(clips: list[Path]) -> list[Path]:

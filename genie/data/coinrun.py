@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from genie.data import recorder
+import numpy as np
+
+from genie.data import policies, recorder
+from genie.data.games import procgen
 from genie.data.games.game import Game, Mood, Style
-from genie.data.games.procgen import procgen_game
-from genie.data.store import DatasetInfo
+from genie.data.store import DatasetInfo, Split
 
 ACTIONS: dict[str, tuple[int, tuple[str, ...]]] = {  # name: procgen's action number, keys held
     "noop": (4, ()),
@@ -33,9 +36,21 @@ STYLE = Style(
 ENVIRONMENTS = 32
 
 
+class StickyMixedPolicy(policies.StickyMixedPolicy):
+    """The policy that recorded the shipped world's data."""
+
+    def __init__(self, count: int, rng: np.random.Generator) -> None:
+        super().__init__(count, rng, STYLE)
+
+
+def make_environment(count: int, split: Split, seed: int, threads: int = 2) -> Any:
+    """`count` CoinRun games on the split's own levels (a gym3 environment)."""
+    return procgen.make_environment("coinrun", count, split, seed, threads)
+
+
 def game(resolution: tuple[int, int] | None = None) -> Game:
     """CoinRun as a game to record."""
-    return procgen_game("coinrun", ACTIONS, STYLE, resolution)
+    return procgen.procgen_game("coinrun", ACTIONS, STYLE, resolution)
 
 
 def dataset_info(train_frames: int, held_out_frames: int, seed: int, environments: int = ENVIRONMENTS) -> DatasetInfo:

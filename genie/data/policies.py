@@ -49,8 +49,9 @@ class StickyMixedPolicy:
         self._action = np.zeros(count, np.int64)
         self._age = np.zeros(count, np.int64)
 
-    def act(self, moment: Moment) -> np.ndarray:
-        style, first, count = self._style, moment.first, len(moment.first)
+    def act(self, first: np.ndarray, advice: np.ndarray | None = None) -> np.ndarray:
+        """bool [B] (episode begins) and, where there is any, int [B] (what the game advises) -> int [B], indices into its actions."""
+        style, count = self._style, len(first)
         self._age = np.where(first, 0, self._age + 1)
         may_change = self._age % style.repeat == 0
         draw = self._rng.random((3, count))
@@ -60,9 +61,9 @@ class StickyMixedPolicy:
         new_action = first | new_mood | (may_change & (draw[1] < style.repeat / style.hold_steps))
         choice = (draw[2][:, None] >= self._cumulative[self._mood]).sum(1).clip(max=self._cumulative.shape[1] - 1)
         self._action = np.where(new_action, choice, self._action)
-        if moment.advice is not None:
-            advised = self._advised[self._mood] & may_change & (moment.advice != NO_ADVICE)
-            self._action = np.where(advised, moment.advice, self._action)
+        if advice is not None:
+            advised = self._advised[self._mood] & may_change & (advice != NO_ADVICE)
+            self._action = np.where(advised, advice, self._action)
         return self._action
 
 
@@ -70,7 +71,7 @@ class StickyMixed:
     """The sticky mixed policy in the style of the game."""
 
     def make(self, game: Game, count: int, rng: np.random.Generator) -> Policy:
-        return StickyMixedPolicy(count, rng, game.style)
+        return _Sticky(StickyMixedPolicy(count, rng, game.style))
 
     def recipe(self, game: Game) -> dict[str, Any]:
         style = game.style
@@ -82,6 +83,14 @@ class StickyMixed:
             "hold_steps": style.hold_steps,
             "action_repeat": style.repeat,
         }
+
+
+class _Sticky:
+    def __init__(self, policy: StickyMixedPolicy) -> None:
+        self._policy = policy
+
+    def act(self, moment: Moment) -> np.ndarray:
+        return self._policy.act(moment.first, moment.advice)
 
 
 class TrainedPolicy:

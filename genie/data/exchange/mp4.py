@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -65,14 +66,29 @@ def episodes(dataset: Dataset, split: Split) -> Iterator[tuple[np.ndarray, np.nd
 
 def write_mp4(path: Path, frames: np.ndarray, rate: float, lossless: bool = False, scale: int = SCALE) -> None:
     """Encode frames uint8 [T, H, W, 3]."""
-    height, width = frames.shape[1:3]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1000))
-        scale = 1 if lossless else scale
-        stream.width, stream.height = width * scale, height * scale
-        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
-        stream.options = {"qp": "0", "preset": "veryfast"} if lossless else {"crf": "16", "preset": "veryfast"}
+    scale = 1 if lossless else scale
+    video = Mp4(path, (frames.shape[1] * scale, frames.shape[2] * scale), Fraction(rate), lossless)
+    video.write(frames, scale)
+    video.close()
+
+
+class Mp4:
+    """An H.264 file that is written piece by piece."""
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, lossless: bool = False) -> None:
+        self._container = av.open(str(path), "w")
+        self._stream: Any = self._container.add_stream("libx264rgb" if lossless else "libx264", rate=rate.limit_denominator(1000))
+        self._stream.height, self._stream.width = size
+        self._stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        self._stream.options = {"qp": "0", "preset": "veryfast"} if lossless else {"crf": "16", "preset": "veryfast"}
+
+    def write(self, frames: np.ndarray, scale: int = 1) -> None:
+        """Frames uint8 [T, H, W, 3], each pixel as a square of `scale`."""
         for frame in frames:
-            picture = frame if scale == 1 else frame.repeat(scale, axis=0).repeat(scale, axis=1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
+            picture = frame.repeat(scale, axis=0).repeat(scale, axis=1)
+            self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the file's end."""
+        self._container.mux(self._stream.encode())
+        self._container.close()

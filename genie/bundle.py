@@ -11,14 +11,11 @@ import io
 import json
 import lzma
 import math
-import os
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -28,7 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors.numpy import save as save_safetensors
 
 from genie.configs import DynamicsConfig, LatentActionConfig
-from genie.errors import WorldFormatError
+from genie.data.card import DatasetCard, parse_card
+from genie.errors import DatasetError, WorldFormatError
+from genie.files import replacing
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from tokenizer import TokenizerConfig
@@ -39,6 +38,7 @@ MARKS = "marks.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
+DATA_CARD = "data-card.json"
 MODELS = ("tokenizer", "latent_actions", "dynamics")
 
 UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -252,6 +252,15 @@ class Bundle:
             raise WorldFormatError(f"{self.path}/{entry.file} is not a PNG ({error}).") from error
         return np.stack(np.split(strip, entry.count, axis=1))
 
+    def data_card(self) -> DatasetCard | None:
+        """The card of the data that the world was trained on; None where the bundle carries none."""
+        if DATA_CARD not in self.manifest.files:
+            return None
+        try:
+            return parse_card(self.read(DATA_CARD), f"{self.path}/{DATA_CARD}")
+        except DatasetError as error:
+            raise WorldFormatError(str(error)) from error
+
     def _read(self, name: str, limit: int) -> bytes:
         """At most limit + 1 bytes of a file inside the bundle (one more tells that it is too long)."""
         try:
@@ -280,6 +289,7 @@ def save_bundle(
     weights: Mapping[str, Mapping[str, np.ndarray]],
     prompts: Mapping[str, np.ndarray],
     card: str,
+    data_card: DatasetCard | None = None,
 ) -> None:
     """Write a bundle folder whole or not at all.
 
@@ -288,8 +298,11 @@ def save_bundle(
         weights: tensors of the three models, under their names in `MODELS`.
         prompts: name -> uint8 [T, H, W, 3].
         card: Markdown for the bundle's README.md.
+        data_card: the card of the data that the world was trained on.
     """
     contents: dict[str, bytes] = {"README.md": card.encode()}
+    if data_card is not None:
+        contents[DATA_CARD] = data_card.model_dump_json(indent=1).encode()
     for name in MODELS:
         contents[f"{name}.safetensors"] = save_safetensors(dict(weights[name]))
     entries = []
@@ -332,26 +345,6 @@ def put_marks(folder: Path, marks: Marks) -> None:
     with replacing(folder) as fresh:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
         put_files(fresh, {MARKS: marks.model_dump_json(indent=1).encode()})
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `path` when the block ends well; otherwise nothing has changed."""
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    os.chmod(fresh, 0o755)
-    try:
-        yield fresh
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(fresh, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from genie.backends import open_engine
 from genie.bundle import MANIFEST, Bundle, Manifest
+from genie.data.card import DatasetCard
 from genie.errors import GenieError, WorldFormatError
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.rollout import BatchRollout, Rollout
@@ -89,6 +90,11 @@ class World:
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts that ship with the world."""
         return tuple(Prompt(entry.name, self._bundle.prompt(entry)) for entry in self.manifest.prompts)
+
+    @cached_property
+    def data_card(self) -> DatasetCard | None:
+        """Source, licence and figures of the data that the world was trained on; None where the bundle does not carry them."""
+        return self._bundle.data_card()
 
     def start(self, prompt: Any = None, seed: int = 0, **sampling: Any) -> Rollout:
         """Begin a rollout.

@@ -1,21 +1,23 @@
-"""`genie dataset`: look at what was recorded."""
+"""`genie dataset`: look at what was recorded, check it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
+from genie.errors import GenieError
+
+app = typer.Typer(help="Look at datasets, check them.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Look at datasets."""
+    """Look at datasets, check them."""
 
 
 @app.command()
@@ -55,3 +57,80 @@ def info(
     target = sheet or path / "contact_sheet.png"
     Image.fromarray(contact_sheet(dataset)).save(target)
     console.print(f"contact sheet: {target}")
+
+
+@app.command()
+def check(path: Annotated[Path, typer.Argument(help="The dataset's folder.")]) -> None:
+    """Look for leaks, cuts inside episodes, empty actions and an unknown licence; write the card anew. Exit status 1 where something is wrong."""
+    from rich.progress import Progress
+
+    from genie.data.check import find_leaks, problems, write_card
+    from genie.data.store import Dataset
+
+    console = Console()
+    dataset = Dataset(path)
+    with Progress(console=console) as bars:
+        task = bars.add_task("looking for leaks")
+        leaks = find_leaks(dataset, lambda done, total: bars.update(task, completed=done, total=total))
+    card = write_card(dataset, leaks)
+    found = problems(card)
+    console.print(
+        f"{leaks.copied} of {leaks.windows} held-out stretches are in the training split too, {leaks.shared_levels} levels in both, "
+        f"{leaks.hidden_cuts} cuts inside episodes; card: {path / 'CARD.md'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for problem in found:
+        console.print(f"[bold red]wrong:[/] {problem}", highlight=False, soft_wrap=True)
+    if found:
+        raise typer.Exit(1)
+    console.print("[green]nothing wrong found[/]")
+
+
+@app.command()
+def finish(path: Annotated[Path, typer.Argument(help="The folder of an unfinished recording.")]) -> None:
+    """Close an interrupted recording with the frames that are there."""
+    from genie.data.check import write_card
+    from genie.data.store import Dataset, DatasetWriter
+
+    writer = DatasetWriter.reopen(path)
+    writer.finish()
+    write_card(Dataset(path))
+    Console().print(f"{path}: " + ", ".join(f"{count:,} {name} frames" for name, count in writer.info.frames.items()), highlight=False)
+
+
+@app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    to: Annotated[Literal["mp4", "minari", "lerobot"], typer.Option(help="The format.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; for minari the folder of the data set itself, NAMESPACE/NAME-v0.")],
+    lossless: Annotated[bool, typer.Option("--lossless", help="mp4: RGB without loss instead of what every player shows.")] = False,
+) -> None:
+    """Write a dataset in a format that others read."""
+    from rich.progress import Progress
+
+    from genie.data.store import Dataset
+
+    console = Console()
+    dataset = Dataset(path)
+    if out.exists() and any(out.iterdir()):
+        raise GenieError(f"{out} is not empty; choose another --out.")
+    with Progress(console=console) as bars:
+        task = bars.add_task(f"export to {to}")
+
+        def show(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        if to == "mp4":
+            from genie.data.exchange.mp4 import export_mp4
+
+            export_mp4(dataset, out, lossless, progress=show)
+        elif to == "minari":
+            from genie.data.exchange.minari import export_minari
+
+            export_minari(dataset, out, show)
+        else:
+            from genie.data.exchange.lerobot import export_lerobot
+
+            export_lerobot(dataset, out, show)
+    console.print(f"{out}: {to}, {sum(dataset.info.frames.values()):,} frames", highlight=False)

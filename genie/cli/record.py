@@ -4,33 +4,59 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from genie.data.games.registry import GAMES
 from genie.errors import GenieError
 
-GAMES = ("coinrun",)
+if TYPE_CHECKING:
+    from genie.data.games.game import Game
+    from genie.data.policies import PolicyMaker
 
 
 def record(
-    game: Annotated[str, typer.Argument(help=f"One of: {', '.join(GAMES)}.")],
+    game: Annotated[str, typer.Argument(help=f"One of: {', '.join(GAMES)}; or gym:ID, any Gymnasium environment.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset; an interrupted recording goes on.")],
     frames: Annotated[int, typer.Option(min=1000, max=1_000_000_000, help="Training frames (game steps).")] = 500_000,
     held_out: Annotated[int | None, typer.Option(min=200, help="Frames of held-out levels; default: 1 for 25.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    environments: Annotated[int, typer.Option(min=1, max=1024, help="Games played at once.")] = 32,
+    environments: Annotated[int | None, typer.Option(min=1, max=1024, help="Games played at once; default: the game's own.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width x height in multiples of 16, e.g. 96x64; default: the game's own.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Who plays: a policy file of stable-baselines3; default: a sticky mixed one.")] = None,
+    trust_policy: Annotated[bool, typer.Option("--trust-policy", help="Open the policy file although it can run any code.")] = False,
+    human: Annotated[bool, typer.Option("--human", help="Play it yourself in a window.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --human: agree to being recorded without being asked.")] = False,
 ) -> None:
-    """Record a real game with a sticky mixed policy."""
-    if game not in GAMES:
-        raise GenieError(f"there is no recorder for {game!r}; choose one of {', '.join(GAMES)}.")
-    from genie.data import coinrun
+    """Record a real game: played by a sticky mixed policy, by a trained one, or by you."""
+    from genie.data.games.registry import find_game, parse_size
+    from genie.data.policies import StickyMixed, TrainedPolicy
 
-    console = Console()
+    if human and policy is not None:
+        raise GenieError("--human and --policy: only one can play.")
+    found = find_game(game, parse_size(size) if size else None)
     held_out_frames = held_out if held_out is not None else max(200, frames // 25)
-    total = frames + held_out_frames
+    console = Console()
+    if found.research_only:
+        console.print(f"[yellow]{found.name}: {found.licence}[/]")
+    if human:
+        _play(found, out, frames, held_out_frames, seed, yes, console)
+        return
+    player = StickyMixed() if policy is None else TrainedPolicy(policy, trust_policy)
+    _watch(found, out, frames, held_out_frames, seed, environments, player, console)
+
+
+def _watch(
+    game: Game, out: Path, frames: int, held_out: int, seed: int, environments: int | None, policy: PolicyMaker, console: Console
+) -> None:
+    from genie.data import recorder
+    from genie.data.check import write_card
+    from genie.data.store import Dataset
+
+    total = frames + held_out
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} frames"), TimeRemainingColumn())
     began = time.monotonic()
     first: int | None = None
@@ -44,7 +70,12 @@ def record(
             rate = (done - first) / max(1e-6, time.monotonic() - began)
             bars.update(task, completed=done, description=f"{split}  {rate:,.0f} frames/s")
 
-        coinrun.record(out, frames, held_out_frames, seed, environments, show)
+        recorder.record(out, game, frames, held_out, seed, environments, policy, show)
         bars.update(task, completed=total)
     seconds = time.monotonic() - began
+    write_card(Dataset(out))
     console.print(f"{out}: {total - (first or 0):,} frames in {seconds:.0f} s, {(total - (first or 0)) / seconds:,.0f} frames/s")
+
+
+def _play(game: Game, out: Path, frames: int, held_out: int, seed: int, yes: bool, console: Console) -> None:
+    raise NotImplementedError

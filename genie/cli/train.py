@@ -23,6 +23,9 @@ def train(
         typer.Option(help="With --base: a stage that begins with that world's weights and is trained further; may be repeated."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
+    allow_unknown_licence: Annotated[
+        bool, typer.Option("--allow-unknown-licence", help="Train although nobody said under what terms the data may be used.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
     """Train tokenizer, latent actions and dynamics in order, and export the world."""
@@ -31,6 +34,7 @@ def train(
     need_torch("genie train")
     import torch
 
+    from genie.data.card import licence_known
     from genie.data.store import Dataset
     from genie.training.pipeline import SETTINGS_FILE, STAGES, Pipeline, open_run, presets, read_settings, take_over
     from genie.world import open_bundle
@@ -42,6 +46,11 @@ def train(
     if preset is not None and preset not in known:
         raise TrainingError(f"there is no preset {preset!r}; choose one of {', '.join(known)}.")
     dataset = Dataset(data)
+    if not licence_known(dataset.info.licence) and not allow_unknown_licence:
+        raise TrainingError(
+            f"{data}: the licence of the data is unknown. Record or import it with --licence, or say --allow-unknown-licence; "
+            f"the world's card will then say unknown too."
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]

@@ -40,6 +40,7 @@ class DatasetInfo(BaseModel):
     name: str
     resolution: tuple[int, int]  # height, width
     game_rate: float = Field(gt=0)  # game steps a second
+    frame_skip: int = Field(default=2, ge=1)  # game steps that a world trained on this should show as one
     action_names: tuple[str, ...]  # empty where actions are unknown
     action_keys: tuple[tuple[str, ...], ...] = ()  # keys held for each action
     frames: dict[str, int]  # frames in each split
@@ -87,7 +88,8 @@ class Dataset:
             state = _read_progress(progress)
             done, wanted = sum(state["committed"].values()), sum(state["info"]["frames"].values())
             raise DatasetError(
-                f"{self.path}: recording stopped at {done:,} of {wanted:,} frames; run the same `genie record` command again to finish it."
+                f"{self.path}: recording stopped at {done:,} of {wanted:,} frames; run the same command again to finish it, "
+                f"or close it with what is there: genie dataset finish {self.path}."
             )
         if not (self.path / "zarr.json").exists():
             raise DatasetError(f"{self.path} is not a dataset; make one with `genie record coinrun --out {self.path}`.")
@@ -105,7 +107,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """A short name of what was recorded: attributes, episode bounds and level seeds."""
-        digest = hashlib.sha256(self.info.model_dump_json().encode())
+        digest = hashlib.sha256(self.info.model_dump_json(exclude_unset=True).encode())  # unset: fields younger than the recording
         for name in SPLITS:
             digest.update(self.split(name).episode_starts.tobytes())
             digest.update(self.split(name).level_seeds.tobytes())
@@ -206,11 +208,13 @@ class DatasetWriter:
         )
         waiting = sum(len(e["actions"]) for e in self._pending[split])
         if waiting >= 2 * SHARD_FRAMES or self.wanted(split) == 0:
-            self._flush(split)
+            self.flush(split)
 
-    def _flush(self, name: str) -> None:
+    def flush(self, name: str) -> None:
         """Write the waiting episodes, then commit; zarr replaces shards atomically, so a kill loses only what was waiting."""
         pending, self._pending[name] = self._pending[name], []
+        if not pending:
+            return
         start = position = self.committed[name]
         for episode in pending:
             self._episodes[name].append([position, episode["seed"]])
@@ -226,6 +230,36 @@ class DatasetWriter:
             self.path / PROGRESS_FILE,
             {"info": self.info.model_dump(mode="json"), "committed": self.committed, "episodes": self._episodes},
         )
+
+    def finish(self) -> None:
+        """Close with what is there instead of what was asked for.
+
+        Raises:
+            DatasetError: a split has no frames at all.
+        """
+        for name in self.info.frames:
+            self.flush(name)
+            if self.committed[name] == 0:
+                raise DatasetError(f"{self.path}: split {name} has no frames yet; run the same command again to go on.")
+        for name, count in self.committed.items():
+            for key in ("frames", "actions", "rewards"):
+                array: Any = self.group[name][key]  # type: ignore[index]
+                array.resize((count, *array.shape[1:]))
+        self.info = self.info.model_copy(update={"frames": dict(self.committed)})
+        self._commit()
+        self.close()
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> DatasetWriter:
+        """The writer of an unfinished recording.
+
+        Raises:
+            DatasetError: nothing there, or it is finished already.
+        """
+        progress = Path(path) / PROGRESS_FILE
+        if not progress.exists():
+            raise DatasetError(f"{path} holds no unfinished recording.")
+        return cls(path, DatasetInfo.model_validate(_read_progress(progress)["info"]))
 
     def close(self) -> None:
         """Write the episode tables and mark the dataset complete.

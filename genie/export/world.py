@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from genie.backends import open_engine
-from genie.bundle import Bundle, Graphs, Precision, put_files, replacing
+from genie.bundle import Bundle, Graphs, Precision, put_files
 from genie.configs import GRAPHS
 from genie.data.clips import Clips
 from genie.errors import GenieError
 from genie.export.graphs import write_graphs
+from genie.files import replacing
 from genie.horizons import PROMPT_FRAMES, roll
 from genie.metrics import mean_psnr, squared_error
 from genie.runtime.actions import ActionTable

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from genie.bundle import replacing
 from genie.data.store import UNKNOWN_ACTION, DatasetInfo, DatasetWriter
 from genie.errors import MissingDependencyError, SessionError
+from genie.files import replacing
 from genie.sessions.format import NO_TIME, png
 from genie.sessions.frames import Frames
 from genie.sessions.recording import Recording

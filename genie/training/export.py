@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from genie.bundle import save_bundle
+from genie.data.card import DatasetCard, markdown
 from genie.data.store import DatasetInfo
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
@@ -26,12 +27,14 @@ def export_world(
     models: Mapping[str, nn.Module],
     prompts: np.ndarray,
     notes: Mapping[str, dict[str, Any]],
+    data_card: DatasetCard,
 ) -> Path:
     """Write the bundle folder.
 
     Args:
         prompts: uint8 [P, T, H, W, 3] from held-out levels.
         notes: what each stage noted: steps, seconds and the metrics of its last validation.
+        data_card: goes into the bundle, and into its README.
     """
     training = {
         "dataset": {"name": info.name, "frames": info.frames, "recipe": info.recipe, "licence": info.licence},
@@ -53,7 +56,8 @@ def export_world(
     }
     named = {f"level-{number:02d}": clip for number, clip in enumerate(prompts)}
     weights = {name: half_weights(model) for name, model in models.items()}
-    save_bundle(path, fields, weights, named, card(fields, training))
+    text = card(fields, training) + "\n" + markdown(data_card).replace("\n#", "\n##").replace("# Data", "## Data", 1)
+    save_bundle(path, fields, weights, named, text, data_card)
     return path
 
 

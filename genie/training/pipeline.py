@@ -20,6 +20,8 @@ from torch import nn
 
 from genie.bundle import Bundle
 from genie.configs import DynamicsConfig, LatentActionConfig
+from genie.data.card import read_card
+from genie.data.check import make_card
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, write_json
 from genie.dynamics import Dynamics
@@ -79,7 +81,7 @@ class Settings(BaseModel):
     latent_actions: LatentActionConfig = LatentActionConfig()
     dynamics: dict[str, int] = {"context": 16}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
-    skip: int = Field(default=2, ge=1)
+    skip: int = Field(default=0, ge=0)  # game steps a frame; 0: what the dataset says
     seed: int = 0
     bf16: bool = True
     dataset: str = ""  # fingerprint of the dataset the run was started on
@@ -137,6 +139,10 @@ class Settings(BaseModel):
             }
         )
 
+    def for_dataset(self, dataset: Dataset) -> Settings:
+        """The same settings tied to a dataset, with its frame skip where none was asked for."""
+        return self.model_copy(update={"dataset": dataset.fingerprint, "skip": self.skip or dataset.info.frame_skip})
+
     def lesson(self) -> Settings:
         """What a run may not change once it has begun: everything but how long and on which data."""
         endless = {name: stage.model_copy(update={"minutes": None, "steps": None}) for name, stage in self.stages.items()}
@@ -179,7 +185,7 @@ def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Set
         if run.exists() and any(run.iterdir()):
             raise TrainingError(f"{run} is not empty and not a training run; choose another --out.")
         run.mkdir(parents=True, exist_ok=True)
-        settings = (wanted or Settings()).model_copy(update={"dataset": dataset.fingerprint})
+        settings = (wanted or Settings()).for_dataset(dataset)
         write_json(path, settings.model_dump(mode="json"))
         return settings
     kept = read_settings(run)
@@ -187,7 +193,7 @@ def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Set
         raise TrainingError(f"{run} was started on another dataset than {dataset.path}; choose another --out.")
     if wanted is None:
         return kept
-    if wanted.lesson() != kept.lesson():
+    if wanted.for_dataset(dataset).lesson() != kept.lesson():
         raise TrainingError(f"{run} was started with other settings; leave out the flags to go on, or choose another --out.")
     settings = kept.model_copy(update={"stages": wanted.stages})
     write_json(path, settings.model_dump(mode="json"))
@@ -274,6 +280,7 @@ class Pipeline:
             models,
             clips_in_motion(held_out, 12).frames,
             notes,
+            read_card(self.dataset.path) or make_card(self.dataset),
         )
         clips = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES + 1, self.settings.skip, self.settings.seed)
         with self.console.status("exporting") as status:

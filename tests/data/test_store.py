@@ -45,7 +45,7 @@ def test_frames_actions_and_bounds_come_back_as_they_were_written(tmp_path: Path
 
 def test_an_unfinished_recording_is_refused_with_what_to_do(tmp_path: Path) -> None:
     DatasetWriter(tmp_path / "d", coinrun.dataset_info(5000, 1000, seed=0))
-    with pytest.raises(DatasetError, match="run the same `genie record` command again"):
+    with pytest.raises(DatasetError, match="run the same command again"):
         Dataset(tmp_path / "d")
 
 

@@ -17,9 +17,11 @@ import torch
 from PIL import Image
 
 import genie
+from genie.configs import DynamicsConfig
 from genie.data.store import Dataset
+from genie.dynamics import Dynamics
 from genie.errors import TrainingError
-from genie.training.checkpoints import load_tensors, save_tensors
+from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import contrast
 from genie.training.loop import Plan
 from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
@@ -117,11 +119,13 @@ def test_a_run_can_be_given_more_time(dataset: Dataset, tmp_path: Path) -> None:
     assert open_run(tmp_path / "run", dataset) == longer
 
 
-def test_a_run_on_the_base_of_a_world_trains_the_dynamics_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_else(
+    dataset: Dataset, smoke_run: Path, tmp_path: Path
+) -> None:
     base = open_bundle(smoke_run / "world")
-    wanted = presets()["smoke"].based_on(base).bounded(None, 3, "dynamics")
+    wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics")
     settings = open_run(tmp_path / "run", dataset, wanted)
-    take_over(tmp_path / "run", base)
+    take_over(tmp_path / "run", base, settings.fine_tune)
     Pipeline(dataset, tmp_path / "run", settings).train("dynamics")
     made = open_bundle(tmp_path / "run" / "world").manifest
     for name in ("tokenizer", "latent_actions"):
@@ -129,6 +133,7 @@ def test_a_run_on_the_base_of_a_world_trains_the_dynamics_only(dataset: Dataset,
         assert made.training["stages"][name] == base.manifest.training["stages"][name]
         assert not (tmp_path / "run" / name / "log.jsonl").exists()
     assert made.training["stages"]["dynamics"]["steps"] == 3
+    assert log_of(tmp_path / "run", "dynamics")[0]["loss"] < 0.9 * log_of(smoke_run, "dynamics")[0]["loss"]
     assert read_settings(tmp_path / "run").base == base.manifest.name
 
 
@@ -191,6 +196,25 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(data[: len(data) // 2])
     with pytest.raises(TrainingError, match="is damaged"):
         load_tensors(tmp_path / "c")
+
+
+def test_a_model_with_one_more_input_picture_begins_as_the_one_without() -> None:
+    before = Dynamics(DynamicsConfig(actions=3, width=32, layers=1, heads=2, frame_width=16), TokenizerConfig(width=16))
+    scrolling = TokenizerConfig(width=16, reach_rows=8, reach_columns=4)
+    after = Dynamics(DynamicsConfig(actions=3, width=32, layers=1, heads=2, frame_width=16, context=16), scrolling)
+    fresh = adopt(after, before.state_dict())
+    assert fresh
+    assert all(name.startswith("motion.") for name in fresh)
+    frames, motion = torch.rand(1, 2, 6, 64, 64), torch.tensor([[[3, -1], [0, 2]]])
+    torch.testing.assert_close(after.embed_frames(frames, motion), before.embed_frames(frames, None))
+
+
+def test_weights_of_another_shape_stay_new() -> None:
+    small, large = torch.nn.Linear(3, 4), torch.nn.Linear(5, 4)
+    kept = large.weight.detach().clone()
+    assert adopt(large, small.state_dict()) == ["weight"]
+    assert torch.equal(large.weight, kept)
+    assert torch.equal(large.bias, small.bias)
 
 
 def test_codes_count_by_how_their_cell_stands_out() -> None:

@@ -6,6 +6,7 @@ pygame-gui was looked at first: its manager gives the keyboard no way from one b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pygame
 
@@ -48,6 +49,10 @@ class Widget:
     def let_go(self) -> None:
         """Back while captured."""
         self.captured = False
+
+    def adopt(self, old: Any) -> None:
+        """Take over the state of the widget of the same key and kind that this one replaces."""
+        self.captured = old.captured
 
     def mouse(self, event: pygame.event.Event, position: tuple[int, int]) -> None:
         """A mouse event at `position` from the widget's corner; a click presses."""
@@ -153,6 +158,10 @@ class Field(Button):
     def let_go(self) -> None:
         self.captured, self.value = False, self._before
 
+    def adopt(self, old: Any) -> None:
+        if old.captured:
+            self.captured, self.value, self._before = True, old.value, old._before
+
     def turn(self, direction: Direction) -> bool:
         if not self.captured:
             return False
@@ -171,6 +180,9 @@ class Field(Button):
             self.value = self.value[:-1]
         elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
             self._toggle()
+        elif event.key == pygame.K_TAB:
+            self._toggle()
+            return False  # and on to the next
         elif event.unicode and event.unicode.isprintable() and len(self.value) < self._limit:
             self.value += event.unicode
         else:

@@ -211,6 +211,18 @@ def test_two_keys_a_stick_and_a_pad_button_share_a_control(player: Player) -> No
     player.wait(lambda: player.shown.action == "noop")
 
 
+def test_a_pad_that_sdl_knows_is_read_by_its_layout(player: Player) -> None:
+    player.post(pygame.CONTROLLERAXISMOTION, axis=0, value=30000, instance_id=0)
+    player.wait(lambda: player.shown.action == "right")
+    player.post(pygame.CONTROLLERBUTTONDOWN, button=pygame.CONTROLLER_BUTTON_A, instance_id=0)
+    player.wait(lambda: player.shown.action == "right+jump")
+    player.post(pygame.CONTROLLERAXISMOTION, axis=0, value=0, instance_id=0)
+    player.post(pygame.CONTROLLERBUTTONUP, button=pygame.CONTROLLER_BUTTON_A, instance_id=0)
+    player.wait(lambda: player.shown.action == "noop")
+    player.post(pygame.CONTROLLERBUTTONDOWN, button=pygame.CONTROLLER_BUTTON_START, instance_id=0)
+    player.to("Pause")
+
+
 def test_control_changes_hands_without_a_reset(player: Player) -> None:
     player.down(pygame.K_RIGHT)
     player.frames(6)

@@ -126,6 +126,11 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.write("leap")
     player.key(pygame.K_RETURN)
     player.wait(lambda: timeline.seen.rows[1].branch.label == "leap")
+    player.press("label")
+    player.write("s")
+    player.key(pygame.K_TAB)  # written down, and on
+    player.wait(lambda: timeline.seen.rows[1].branch.label == "leaps")
+    assert timeline.captured is None
     player.press("bookmark")
     player.wait(lambda: len(timeline.seen.bookmarks) == 1)
     player.press("prune")

@@ -254,18 +254,18 @@ class Flow:
     """Places widgets from left to right in lines that wrap, so larger letters only make a screen longer."""
 
     def __init__(self, area: pygame.Rect, theme: Theme) -> None:
-        self.area, self._theme = area, theme
+        self.area, self.theme = area, theme
         self.widgets: list[Widget] = []
         self._x, self._y, self._line = area.x, area.y, 0
 
     def add(self, widget: Widget, width: int | None = None, height: int | None = None) -> Widget:
         """Place one; returns it."""
-        wanted = widget.size(self._theme, self.area.width)
+        wanted = widget.size(self.theme, self.area.width)
         size = (min(width or wanted[0], self.area.width), height or wanted[1])
         if self._x > self.area.x and self._x + size[0] > self.area.right:
             self.newline()
         widget.rect = pygame.Rect((self._x, self._y), size)
-        self._x += size[0] + self._theme.gap
+        self._x += size[0] + self.theme.gap
         self._line = max(self._line, size[1])
         self.widgets.append(widget)
         return widget
@@ -273,9 +273,19 @@ class Flow:
     def newline(self, space: int = 0) -> None:
         """Begin another line."""
         if self._line:
-            self._y += self._line + self._theme.gap
+            self._y += self._line + self.theme.gap
         self._y += space
         self._x, self._line = self.area.x, 0
+
+    def beside(self) -> Flow:
+        """A flow of its own in what is left of this line; `take` puts it in."""
+        return Flow(pygame.Rect(self._x, self._y, max(240, self.area.right - self._x), self.area.height), self.theme)
+
+    def take(self, inner: Flow) -> None:
+        """Put in what was placed beside."""
+        self.widgets += inner.widgets
+        self._x = self.area.right + 1  # the line is full
+        self._line = max(self._line, inner.bottom - inner.area.y)
 
     def heading(self, text: str) -> None:
         """A line of larger letters."""
@@ -292,4 +302,4 @@ class Flow:
     @property
     def bottom(self) -> int:
         """Where the next line would begin."""
-        return self._y + (self._line + self._theme.gap if self._line else 0)
+        return self._y + (self._line + self.theme.gap if self._line else 0)

@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pygame
 import pytest
-from hands import Player
+from hands import Player, screen
 
 import genie
 from player.launch import display_available
+from player.screens.play import Play
 
 
 def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
@@ -34,10 +35,10 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     player.down(pygame.K_4)
     player.wait(lambda: player.shown.action == "action 3")
     player.up(pygame.K_4)
+    play = screen(player, Play)
     player.app.model.pause(True)
     player.settled()
-    shot = player.picture("play")
-    view = player.app.memory["view"]
+    shot, view = player.picture("play"), play.view
     scale = view.width // 64
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
 
@@ -247,7 +248,7 @@ def test_the_figures_are_those_of_the_thread(player: Player) -> None:
     player.frames(16)
     player.key(pygame.K_F10)
     player.wait(lambda: player.app.model.take is not None)
-    hud = player.app.screen._hud  # type: ignore[attr-defined]
+    hud = screen(player, Play)._hud
     lines, shares = hud.figures(player.shown)
     assert set(lines) >= {"rate", "step p50", "step p99", "key to screen", "context", "seed", "salt", "action", "drift"}
     assert lines["seed"] == "1" and lines["context"].startswith("100%") and 0 <= shares["drift"] <= 1

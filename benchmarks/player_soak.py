@@ -67,8 +67,8 @@ class Tour:
         name = type(self.app.screen).__name__
         self.found.screens[name] = self.found.screens.get(name, 0) + 1
 
-    def wait(self, what: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Until something is so; a note if it never is."""
+    def wait(self, what: Callable[[], bool], seconds: float = 180.0) -> None:
+        """Until something is so."""
         until = time.monotonic() + seconds
         while not what():
             if time.monotonic() > until:
@@ -293,9 +293,11 @@ def main() -> None:
         from player.launch import open_app
 
         app = open_app(load_world("coinrun"), seed=1)
-        found = soak(app, options.seconds, seed=options.seed)
-        kept = len(app.shelf.sessions())
-        app.close()
+        try:
+            found = soak(app, options.seconds, seed=options.seed)
+            kept = len(app.shelf.sessions())
+        finally:
+            app.close()
     facts = {name: value for name, value in vars(found).items() if name != "memory"}
     memory = [round(value, 1) for value in found.memory]
     print(json.dumps({**facts, "memory": memory, "growth": round(found.growth, 1), "sessions": kept}))

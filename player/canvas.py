@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pygame
@@ -88,6 +89,10 @@ class Canvas(Widget):
     def let_go(self) -> None:
         super().let_go()
         self._last, self.tools.cut_from = None, None
+
+    def adopt(self, old: Any) -> None:
+        super().adopt(old)
+        self.at, self._last = old.at, old._last
 
     def turn(self, direction: str) -> bool:
         if not self.captured:

@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from genie.errors import GenieError
 from genie.runtime.actions import Action
+from genie.sessions.session import PERSISTENCE_FRAMES, Session
 from genie.world import World
 from player.controls import ActionMap
 from player.drivers import DRIVERS, Policy, Replay
@@ -24,12 +25,8 @@ from player.jobs import Job, JobQueue
 from player.latch import InputLatch, Reading
 from player.settings import Mode
 
-if TYPE_CHECKING:
-    from genie.sessions.session import Session
-
 WINDOW = 120  # steps that the figures look back over
 STRIP = 10  # pictures of the film strip
-PERSISTENCE = 30  # frames after an edit at which it is looked at again
 SLOW = 0.6  # of the world's rate: below it turn-based play is offered
 REWIND = ((5.0, 8), (2.0, 4), (0.0, 2))  # seconds held -> frames back for each frame of the world's rate
 
@@ -253,7 +250,7 @@ class ModelThread:
         """Put a painted frame in place of the current one; it is looked at again after 30 frames."""
         session = self.settle()
         session.edit(frame, stick)
-        self._checks.append((session.branch, session.index + PERSISTENCE))
+        self._checks.append((session.branch, session.index + PERSISTENCE_FRAMES))
         self.show("edit")
 
     def hand_over(self, driver: str) -> None:
@@ -381,4 +378,4 @@ class ModelThread:
             self._checks.remove(here)
             kept = session.edit_persistence()
             if kept is not None:
-                self.notes.append(f"{PERSISTENCE} frames after the edit {kept:.0%} of its pixels are as painted.")
+                self.notes.append(f"{PERSISTENCE_FRAMES} frames after the edit {kept:.0%} of its pixels are as painted.")

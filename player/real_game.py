@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from genie.data.coinrun import ACTIONS, make_environment
 from genie.errors import GenieError
 from genie.metrics import psnr, squared_error
 from genie.world import World
@@ -25,6 +24,9 @@ class RealGame:
     """
 
     def __init__(self, world: World, seed: int) -> None:
+        from genie.data.coinrun import ACTIONS, make_environment  # here, since zarr comes with it: half a second
+
+        self._actions = {name: number for name, (number, _) in ACTIONS.items()}
         if not set(ACTIONS) <= {action.name for action in world.actions} or world.resolution != (64, 64):
             raise GenieError(f"{world.name} is not a world of CoinRun, the one real game that can run beside a world.")
         self._game: Any = make_environment(1, "held_out", seed % LEVELS, threads=1)
@@ -43,14 +45,14 @@ class RealGame:
         """Act in the real game too, and compare it with the world's frame uint8 [H, W, 3]. Latent actions mean nothing to it."""
         if self.ended:
             return
-        frame = self._act(action if action in ACTIONS else "noop")
+        frame = self._act(action if action in self._actions else "noop")
         if not self.ended:
             self.frame = frame
             self.psnr.append(psnr(squared_error(frame, made)))
 
     def _act(self, name: str) -> np.ndarray:
         for _ in range(self._skip):
-            self._game.act(np.array([ACTIONS[name][0]], np.int32))
+            self._game.act(np.array([self._actions[name]], np.int32))
             if self._game.observe()[2][0]:
                 self.ended = True
         return self._observe()

@@ -65,13 +65,17 @@ class Screen:
         return pygame.Rect(16, top, max(1, width - 32), max(1, height - top - foot))
 
     def rebuild(self) -> None:
-        """Make the widgets anew; focus and captured state stay where the keys do."""
-        captured = next((widget for widget in self.widgets if widget.captured), None)
+        """Make the widgets anew; each takes over the state of the one that had its key."""
+        before = {widget.key: widget for widget in self.widgets if widget.key}
         flow = Flow(pygame.Rect(0, 0, self.body.width - 10, self.body.height), self.app.theme)
         self.build(flow)
         self.widgets, self._bottom = flow.widgets, flow.bottom
-        if captured is not None:
-            self.widgets = [captured if w.key == captured.key and _moved(captured, w) else w for w in self.widgets]
+        for widget in self.widgets:
+            old = before.get(widget.key)
+            if old is not None and old is not widget and type(old) is type(widget):
+                widget.adopt(old)
+                if old is self._grabbed:
+                    self._grabbed = widget
         if self.focused is None:
             self.focus = next((widget.key for widget in self.widgets if widget.focusable and widget.enabled), "")
         self._scroll_to(self.scroll)
@@ -122,6 +126,8 @@ class Screen:
     def cycle(self, step: int) -> None:
         """Tab and Shift+Tab."""
         keys = [widget.key for widget in self.widgets if widget.focusable and widget.enabled]
+        if self.captured is not None:
+            self.captured.let_go()
         if keys:
             here = keys.index(self.focus) if self.focus in keys else -1 if step > 0 else 0
             self.set_focus(keys[(here + step) % len(keys)])
@@ -159,6 +165,9 @@ class Screen:
         if event.type == pygame.MOUSEBUTTONDOWN:
             inside = self.body.collidepoint(event.pos)
             self._grabbed = next((w for w in self.widgets if inside and w.focusable and w.enabled and w.rect.collidepoint(x, y)), None)
+            captured = self.captured
+            if captured is not None and captured is not self._grabbed:
+                captured.let_go()
             if self._grabbed is not None:
                 self.set_focus(self._grabbed.key)
         if self._grabbed is not None:
@@ -230,8 +239,3 @@ def _distance(here: pygame.Rect, there: pygame.Rect, direction: str) -> float | 
     if direction in ("left", "right") and overlap <= 0:
         return None
     return along + (0.3 if overlap > 0 else 2.0) * abs(across)
-
-
-def _moved(kept: Widget, fresh: Widget) -> bool:
-    kept.rect = fresh.rect
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -18,6 +18,7 @@ MAX_BYTES = 2**20
 Chord = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 Chords = Annotated[tuple[Chord, ...], Field(max_length=6)]
 Mode = Literal["real time", "fast", "turn-based"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class ActionSettings(BaseModel):

@@ -6,6 +6,7 @@ pygame-gui was looked at first: its manager gives the keyboard no way from one b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pygame
 
@@ -48,6 +49,10 @@ class Widget:
     def let_go(self) -> None:
         """Back while captured."""
         self.captured = False
+
+    def adopt(self, old: Any) -> None:
+        """Take over the state of the widget of the same key and kind that this one replaces."""
+        self.captured = old.captured
 
     def mouse(self, event: pygame.event.Event, position: tuple[int, int]) -> None:
         """A mouse event at `position` from the widget's corner; a click presses."""
@@ -153,6 +158,10 @@ class Field(Button):
     def let_go(self) -> None:
         self.captured, self.value = False, self._before
 
+    def adopt(self, old: Any) -> None:
+        if old.captured:
+            self.captured, self.value, self._before = True, old.value, old._before
+
     def turn(self, direction: Direction) -> bool:
         if not self.captured:
             return False
@@ -171,6 +180,9 @@ class Field(Button):
             self.value = self.value[:-1]
         elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
             self._toggle()
+        elif event.key == pygame.K_TAB:
+            self._toggle()
+            return False  # and on to the next
         elif event.unicode and event.unicode.isprintable() and len(self.value) < self._limit:
             self.value += event.unicode
         else:
@@ -242,18 +254,18 @@ class Flow:
     """Places widgets from left to right in lines that wrap, so larger letters only make a screen longer."""
 
     def __init__(self, area: pygame.Rect, theme: Theme) -> None:
-        self.area, self._theme = area, theme
+        self.area, self.theme = area, theme
         self.widgets: list[Widget] = []
         self._x, self._y, self._line = area.x, area.y, 0
 
     def add(self, widget: Widget, width: int | None = None, height: int | None = None) -> Widget:
         """Place one; returns it."""
-        wanted = widget.size(self._theme, self.area.width)
+        wanted = widget.size(self.theme, self.area.width)
         size = (min(width or wanted[0], self.area.width), height or wanted[1])
         if self._x > self.area.x and self._x + size[0] > self.area.right:
             self.newline()
         widget.rect = pygame.Rect((self._x, self._y), size)
-        self._x += size[0] + self._theme.gap
+        self._x += size[0] + self.theme.gap
         self._line = max(self._line, size[1])
         self.widgets.append(widget)
         return widget
@@ -261,9 +273,19 @@ class Flow:
     def newline(self, space: int = 0) -> None:
         """Begin another line."""
         if self._line:
-            self._y += self._line + self._theme.gap
+            self._y += self._line + self.theme.gap
         self._y += space
         self._x, self._line = self.area.x, 0
+
+    def beside(self) -> Flow:
+        """A flow of its own in what is left of this line; `take` puts it in."""
+        return Flow(pygame.Rect(self._x, self._y, max(240, self.area.right - self._x), self.area.height), self.theme)
+
+    def take(self, inner: Flow) -> None:
+        """Put in what was placed beside."""
+        self.widgets += inner.widgets
+        self._x = self.area.right + 1  # the line is full
+        self._line = max(self._line, inner.bottom - inner.area.y)
 
     def heading(self, text: str) -> None:
         """A line of larger letters."""
@@ -280,4 +302,4 @@ class Flow:
     @property
     def bottom(self) -> int:
         """Where the next line would begin."""
-        return self._y + (self._line + self._theme.gap if self._line else 0)
+        return self._y + (self._line + self.theme.gap if self._line else 0)

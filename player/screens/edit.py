@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genie.sessions.session import PERSISTENCE_FRAMES
 from player import opening
 from player import theme as look
 from player.app import App
 from player.canvas import Canvas, Toolbox, add_tools
-from player.model_thread import PERSISTENCE
 from player.paint import Painting
 from player.picture_files import surface_of
 from player.screen import Screen
@@ -76,7 +76,7 @@ class Edit(Screen):
                 "How many of the last frames in the context take the edit: more make it last.",
             )
         )
-        flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE} frames on if nobody acts."))
+        flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE_FRAMES} frames on if nobody acts."))
         flow.add(Button("revert", "Start over", self._revert))
         flow.newline()
         if self.persistence:
@@ -135,14 +135,14 @@ class Edit(Screen):
             session = self.app.model.settle()
             place = session.branch, session.index
             session.edit(painted, stick)
-            share = session.try_edit(PERSISTENCE)
+            share = session.try_edit(PERSISTENCE_FRAMES)
             tried = session.branch
             self.app.model.seek(place[1], place[0])  # painting goes on from the same frame
             session.prune(tried)
             return share
 
         def told(share: float) -> None:
-            self.persistence = f"{share:.0%} of the edit is still as painted {PERSISTENCE} frames on"
+            self.persistence = f"{share:.0%} of the edit is still as painted {PERSISTENCE_FRAMES} frames on"
             self.rebuild()
 
         self.app.work(work, told)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genie.errors import GenieError
-from genie.sessions.export import NEED_FRAMES, SUFFIXES, Kind, Take, export, takes
 from genie.sessions.frames import Frames
 from genie.sessions.reading import check_same_tokenizer, read_session
 from genie.sessions.recording import Recording
@@ -18,6 +18,9 @@ from player.app import App
 from player.screen import Screen
 from player.shelf import free_path
 from player.widgets import Button, Choice, Flow, Text
+
+if TYPE_CHECKING:
+    from genie.sessions.export import Kind, Take
 
 KINDS: dict[Kind, tuple[str, str]] = {
     "mp4": ("video (mp4)", "Each pixel enlarged to 6×6; plays everywhere."),
@@ -94,7 +97,9 @@ class Export(Screen):
         self.rebuild()
 
     def _write(self, kind: Kind) -> list[Path]:
-        """The work itself (model thread: painting frames takes the model)."""
+        """The work itself (model thread: painting frames takes the model, and importing zarr takes half a second)."""
+        from genie.sessions.export import NEED_FRAMES, SUFFIXES, export
+
         recording, name = self._recording()
         wanted = self._wanted(recording)
         out = free_path(self.app.shelf.place("exports") / f"{name}-{time.strftime('%H%M%S')}{SUFFIXES[kind]}")
@@ -123,6 +128,8 @@ class Export(Screen):
         return session.recording, session.world.name
 
     def _wanted(self, recording: Recording) -> list[Take]:
+        from genie.sessions.export import Take, takes
+
         if self._what == 2 and "take" in self.app.memory:
             return [Take(*self.app.memory["take"])]
         return takes(recording, self._branch, tree=self._what == 1)

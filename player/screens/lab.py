@@ -79,7 +79,7 @@ class Lab(Screen):
         flow.add(Button("again", "Roll again", self._roll))
         flow.newline()
         scale = 3 if flow.area.width >= 4 * (64 * 3 + 50) else 2
-        cell = max(64 * scale + 40, (flow.area.width - 3 * flow._theme.gap) // 4 if flow.area.width > 700 else 0)
+        cell = max(64 * scale + 40, (flow.area.width - 3 * flow.theme.gap) // 4 if flow.area.width > 700 else 0)
         moment = self._frame_now()
         for place, action in enumerate(self.actions):
             roll = self.rolls.get(action.id)

@@ -11,15 +11,16 @@ from player import opening
 from player import theme as look
 from player.app import App
 from player.drift import DriftMeter
+from player.drivers import DRIVERS
 from player.hud import Hud, panel_width
 from player.model_thread import Shown
 from player.picture_files import surface_of
 from player.screen import Screen
+from player.settings import MODES
 from player.widgets import Button, Choice, Flow
 
 THUMB = 56  # pixels a side in the film strip
 CALM = 0.25  # seconds between two pictures of fast play, with reduced flashing
-MODES = ("real time", "fast", "turn-based")
 
 
 class Play(Screen):
@@ -36,6 +37,7 @@ class Play(Screen):
         self._thumbs: list[tuple[pygame.Rect, int]] = []
         self._state: tuple[object, ...] = ()
         self._drawn = 0.0
+        self.view = pygame.Rect(0, 0, 0, 0)  # where the world's picture stands
 
     def rebuild(self) -> None:
         world, facts = self.app.model.world, self.app.model.facts
@@ -116,7 +118,7 @@ class Play(Screen):
         scale = min(wanted, largest)
         view = pygame.Rect(0, 0, width * scale, height * scale)
         view.center = room.center
-        self.app.memory["view"] = view
+        self.view = view
         surface.blit(pygame.transform.scale(surface_of(shown.frame), view.size), view)
         model, theme = self.app.model, self.app.theme
         if model.rewinding or model.hurry:
@@ -155,6 +157,10 @@ class Pause(Screen):
     overlay = True
     latches = True
 
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._state: tuple[object, ...] = ()
+
     def enter(self) -> None:
         self.app.model.pause(True)
 
@@ -188,9 +194,9 @@ class Pause(Screen):
             Choice(
                 "driver",
                 "Acts",
-                ("human", "policy", "replay"),
-                ("human", "policy", "replay").index(model.driver),
-                lambda index: hand_over(app, ("human", "policy", "replay")[index]),
+                DRIVERS,
+                DRIVERS.index(model.driver),
+                lambda index: hand_over(app, DRIVERS[index]),
             ),
             width=room,
         )
@@ -201,8 +207,8 @@ class Pause(Screen):
     def tick(self) -> None:
         model = self.app.model
         state = (model.newest, model.rewinding)
-        if state != self.app.memory.get("pause state"):
-            self.app.memory["pause state"] = state
+        if state != self._state:
+            self._state = state
             self.app.dirty = True
         if not model.paused:
             self.app.pop()
@@ -236,7 +242,7 @@ class Pause(Screen):
 
 def set_mode(app: App, index: int) -> None:
     """Real time, fast or turn-based."""
-    app.settings.mode = MODES[index]  # type: ignore[assignment]
+    app.settings.mode = MODES[index]
     app.save_settings()
     app.apply_settings()
     app.say(
@@ -276,8 +282,7 @@ def act(app: App, name: str, down: bool) -> bool:
     elif name == "mode":
         set_mode(app, (MODES.index(model.mode) + 1) % len(MODES))
     elif name == "hand over":
-        drivers = ("human", "policy", "replay")
-        hand_over(app, drivers[(drivers.index(model.driver) + 1) % 3])
+        hand_over(app, DRIVERS[(DRIVERS.index(model.driver) + 1) % len(DRIVERS)])
     elif name == "branches":
         opening.open_timeline(app)
     elif name == "edit":

@@ -9,13 +9,13 @@ from player.app import App
 from player.bindings import COMMANDS, CONTROLS, KEYS, PAD, pretty
 from player.capture import ChordCatcher
 from player.screen import Screen
+from player.settings import MODES
 from player.widgets import Button, Choice, Flow
 
 Device = Literal["keys", "pad"]
 FONTS = (75, 100, 125, 150, 175, 200)
 SCALES = tuple(range(9))
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-MODES = ("real time", "fast", "turn-based")
 YES_NO = ("no", "yes")
 MOST = 6  # chords of one target
 

@@ -20,7 +20,7 @@ from player.paint import Painting
 from player.picture_files import SUFFIXES, Fit, paste_picture, read_picture, surface_of
 from player.screen import Screen
 from player.stamps import palette, stamps
-from player.widgets import Button, Choice, Flow, Picture
+from player.widgets import Button, Choice, Flow, Picture, Text
 
 AHEAD = 0.5  # seconds of the world beside each key
 LOOPS = 4  # pictures a second that the look-ahead shows; half of it with reduced flashing
@@ -80,7 +80,7 @@ class Studio(Screen):
         self._scale = max(2, min(8, (flow.area.width * 2 // 5) // width, (flow.area.height * 3 // 5) // height))
         canvas = Canvas(self.painting, self._tools, self._scale, self._changed)
         flow.add(canvas)
-        self._build_ahead(flow, canvas.rect.width + flow._theme.gap)
+        self._build_ahead(flow)
         flow.newline()
         flow.add(
             Button("play", "Play from here", lambda: opening.play_from(app, self.prompt(), self._seed), "Begin a session with this frame.")
@@ -108,28 +108,24 @@ class Studio(Screen):
                 )
             )
 
-    def _build_ahead(self, flow: Flow, left: int) -> None:
-        """What each key does: beside the canvas, in as many columns as fit."""
+    def _build_ahead(self, flow: Flow) -> None:
+        """What each key does: beside the canvas, as large as fits."""
         if self.ahead is None:
-            flow.add(Picture("ahead", None, ("looking ahead …",), 1))
+            flow.add(Text("looking ahead …"))
             return
-        room = flow.area.width - left
-        count = len(self.ahead.names)
+        inner = flow.beside()
+        room, count = inner.area.width, len(self.ahead.names)
         height, width = self.painting.frame.shape[:2]
         scale = 1
         for candidate in (4, 3, 2):
-            cell = max(width * candidate + 12, 110) + flow._theme.gap
-            rows = -(-count // max(1, room // cell))
-            if room >= cell and rows * (height * candidate + 40) <= height * self._scale + 40:
+            columns = max(1, room // (max(width * candidate, 110) + inner.theme.gap))
+            if -(-count // columns) * (height * candidate + 40) <= height * self._scale + 40 and width * candidate <= room:
                 scale = candidate
                 break
-        area = flow.area
-        inner = Flow(type(area)(left, flow.widgets[-1].rect.y, max(100, room), area.height), flow._theme)
         frame = self._frame_now()
         for number, name in enumerate(self.ahead.names):
             inner.add(Picture(f"ahead:{number}", surface_of(self.ahead.frames[frame][number]), (name,), scale))
-        flow.widgets += inner.widgets
-        flow._line = max(flow._line, inner.bottom - inner.area.y)
+        flow.take(inner)
 
     def _frame_now(self) -> int:
         """Which moment of the look-ahead is shown: it runs in a loop; the last one, with reduced flashing."""

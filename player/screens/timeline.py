@@ -102,9 +102,7 @@ class Timeline(Screen):
         flow.add(self._tree, height=max(2 * self._tree.row_height(self.app.theme), room))
 
     def _build_buttons(self, flow: Flow) -> None:
-        left = max((widget.rect.right for widget in flow.widgets), default=0) + flow._theme.gap
-        top = flow.widgets[0].rect.y if flow.widgets else flow.area.y
-        inner = Flow(pygame.Rect(left, top, max(240, flow.area.width - left), flow.area.height), flow._theme)
+        inner = flow.beside()
         branch = self._tree.branch if self._tree is not None else None
         assert branch is not None
         inner.add(Button("here", "Play from here", self._play_here, "Go to this frame; acting there begins a branch, nothing is lost."))
@@ -131,8 +129,7 @@ class Timeline(Screen):
         if self.seen is not None and self.seen.bookmarks:
             names = [f"{mark.label or 'mark'} @ {mark.start}" for mark in self.seen.bookmarks]
             inner.add(Choice("marks", "Go to", ["–", *names], 0, self._go_to_mark))
-        flow.widgets += inner.widgets
-        flow._line = max(flow._line, inner.bottom - top)
+        flow.take(inner)
 
     def _where(self) -> str:
         if self._tree is None or self._tree.branch is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pygame
@@ -12,6 +13,7 @@ from PIL import Image
 
 from player.app import App
 from player.model_thread import Shown
+from player.screen import Screen
 from player.screens.play import Pause
 from player.widgets import Widget
 
@@ -158,3 +160,13 @@ class Player:
         ARTEFACTS.mkdir(exist_ok=True)
         Image.fromarray(shot).save(ARTEFACTS / f"player_{name}.png")
         return shot
+
+
+Kind = TypeVar("Kind", bound=Screen)
+
+
+def screen(player: Player, kind: type[Kind]) -> Kind:
+    """The screen, which must be of this kind."""
+    found = player.app.screen
+    assert isinstance(found, kind), f"in {type(found).__name__}"
+    return found

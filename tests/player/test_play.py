@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pygame
 import pytest
-from hands import Player
+from hands import Player, screen
 
 import genie
 from player.launch import display_available
+from player.screens.play import Play
 
 
 def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
@@ -34,10 +35,10 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     player.down(pygame.K_4)
     player.wait(lambda: player.shown.action == "action 3")
     player.up(pygame.K_4)
+    play = screen(player, Play)
     player.app.model.pause(True)
     player.settled()
-    shot = player.picture("play")
-    view = player.app.memory["view"]
+    shot, view = player.picture("play"), play.view
     scale = view.width // 64
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
 
@@ -211,6 +212,18 @@ def test_two_keys_a_stick_and_a_pad_button_share_a_control(player: Player) -> No
     player.wait(lambda: player.shown.action == "noop")
 
 
+def test_a_pad_that_sdl_knows_is_read_by_its_layout(player: Player) -> None:
+    player.post(pygame.CONTROLLERAXISMOTION, axis=0, value=30000, instance_id=0)
+    player.wait(lambda: player.shown.action == "right")
+    player.post(pygame.CONTROLLERBUTTONDOWN, button=pygame.CONTROLLER_BUTTON_A, instance_id=0)
+    player.wait(lambda: player.shown.action == "right+jump")
+    player.post(pygame.CONTROLLERAXISMOTION, axis=0, value=0, instance_id=0)
+    player.post(pygame.CONTROLLERBUTTONUP, button=pygame.CONTROLLER_BUTTON_A, instance_id=0)
+    player.wait(lambda: player.shown.action == "noop")
+    player.post(pygame.CONTROLLERBUTTONDOWN, button=pygame.CONTROLLER_BUTTON_START, instance_id=0)
+    player.to("Pause")
+
+
 def test_control_changes_hands_without_a_reset(player: Player) -> None:
     player.down(pygame.K_RIGHT)
     player.frames(6)
@@ -235,7 +248,7 @@ def test_the_figures_are_those_of_the_thread(player: Player) -> None:
     player.frames(16)
     player.key(pygame.K_F10)
     player.wait(lambda: player.app.model.take is not None)
-    hud = player.app.screen._hud  # type: ignore[attr-defined]
+    hud = screen(player, Play)._hud
     lines, shares = hud.figures(player.shown)
     assert set(lines) >= {"rate", "step p50", "step p99", "key to screen", "context", "seed", "salt", "action", "drift"}
     assert lines["seed"] == "1" and lines["context"].startswith("100%") and 0 <= shares["drift"] <= 1

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pygame
 import pytest
-from hands import Player
+from hands import Player, screen
 from PIL import Image
 
 import genie
@@ -18,7 +17,6 @@ from genie.sessions.reading import read_session
 from player import settings as user
 from player.app import App
 from player.launch import open_app
-from player.screen import Screen
 from player.screens.compare import Compare
 from player.screens.edit import Edit
 from player.screens.export import Export
@@ -30,16 +28,6 @@ from player.screens.studio import Studio
 from player.screens.timeline import Timeline
 
 A, B, X, Y, BACK, START = 0, 1, 2, 3, 4, 6
-
-
-Kind = TypeVar("Kind", bound=Screen)
-
-
-def screen(player: Player, kind: type[Kind]) -> Kind:
-    """The screen, which must be of this kind."""
-    found = player.app.screen
-    assert isinstance(found, kind), f"in {type(found).__name__}"
-    return found
 
 
 def quiet(app: App) -> bool:
@@ -126,6 +114,11 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.write("leap")
     player.key(pygame.K_RETURN)
     player.wait(lambda: timeline.seen.rows[1].branch.label == "leap")
+    player.press("label")
+    player.write("s")
+    player.key(pygame.K_TAB)  # written down, and on
+    player.wait(lambda: timeline.seen.rows[1].branch.label == "leaps")
+    assert timeline.captured is None
     player.press("bookmark")
     player.wait(lambda: len(timeline.seen.bookmarks) == 1)
     player.press("prune")

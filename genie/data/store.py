@@ -73,6 +73,10 @@ class SplitData:
         """int64 [E]: one past each episode's last frame."""
         return np.append(self.episode_starts[1:], len(self))
 
+    def episode_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Frame numbers int [...] -> int [...], the episodes they belong to."""
+        return np.searchsorted(self.episode_starts, numbers, side="right") - 1
+
 
 class Dataset:
     """A complete dataset, opened for reading.

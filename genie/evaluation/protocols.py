@@ -133,5 +133,4 @@ def _recorded(dataset: Dataset, protocol: Protocol, count: int, skip: int, seed:
         raise GenieError(f"{dataset.path}: no held-out episode has {protocol.prompt_frames + 1} frames at skip {skip}; record more.")
     sampler = ClipSampler(held_out, protocol.prompt_frames + offered[-1], skip, seed)
     clips = clips_in_motion(sampler, min(count, sampler.choices))
-    episodes = np.searchsorted(held_out.episode_starts, clips.starts, side="right") - 1
-    return Material(clips.frames, clips.actions, episodes, None)
+    return Material(clips.frames, clips.actions, held_out.episode_of(clips.starts), None)

@@ -78,23 +78,20 @@ class _Evaluation:
 
     def sections(self) -> list[Section]:
         """Every family that this protocol, this world and this data allow, in the report's order."""
-        found = [self._section("tokenizer", self._tokenizer), self._section("horizons", self._horizons)]
-        found.append(self._section("controllability", self._controllability))
+        found = [self.workspace.section("tokenizer", self._tokenizer), self.workspace.section("horizons", self._horizons)]
+        found.append(self.workspace.section("controllability", self._controllability))
         whole = self.protocol.name == "default"
         branchable = games.branchable(self.dataset.info) and self.key_ids is not None
         if whole and branchable and all(name in self.names for pair in controllability.CONTRASTS for name in pair):
-            found.append(self._section("counterfactuals", self._counterfactuals))
+            found.append(self.workspace.section("counterfactuals", self._counterfactuals))
         if whole:
-            found.append(self._section("drift", self._drift))
+            found.append(self.workspace.section("drift", self._drift))
         if whole and branchable and {"left", "right"} <= set(self.names):
-            found.append(self._section("revisit", self._revisit))
+            found.append(self.workspace.section("revisit", self._revisit))
         probe = permanence.PROBES.get(self.dataset.info.name)
         if self.protocol.name != "genieredux" and probe is not None and probe.resolution == self.world.resolution:
-            found.append(self._section("permanence", lambda: self._permanence(probe)))
+            found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
         return found
-
-    def _section(self, name: str, compute: Callable[[], Section]) -> Section:
-        return self.workspace.section(name, compute)
 
     # What the families share.
 
@@ -212,7 +209,7 @@ class _Evaluation:
         spread = sampler.spread(min(4 * self.sizes.clips, sampler.choices))
         self.progress("latent actions", 0, 1)
         codes = self.world.engine.codec.infer_actions(spread.frames)[:, 1:]  # the first has no frame before it
-        where = np.searchsorted(held_out.episode_starts, spread.starts, side="right") - 1
+        where = held_out.episode_of(spread.starts)
         metrics += controllability.latent_metrics(codes, spread.actions[:, 1:], self.latent, self.names, where, self.seed)
         shown = []
         if self.names:
@@ -310,7 +307,7 @@ class _Evaluation:
         held_out = self.dataset.split("held_out")
         reader = FrameReader(held_out.frames)
         numbers = np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64)
-        episodes = np.searchsorted(held_out.episode_starts, numbers, side="right") - 1
+        episodes = held_out.episode_of(numbers)
         frames = np.concatenate([reader.read(int(number), 1) for number in numbers])
         odd = episodes % 2 == 1
         order = np.random.default_rng(self.seed).permutation(int(odd.sum()))  # so that a part of the control is of many episodes

@@ -33,7 +33,8 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a.astype(np.float64), b.astype(np.float64)
     mean_a, mean_b = a.mean(0), b.mean(0)
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
-    shared = np.linalg.svd(np.linalg.qr(a, mode="r") @ np.linalg.qr(b, mode="r").T, compute_uv=False).sum()
+    factor_a, factor_b = (np.asarray(np.linalg.qr(part, mode="r")) for part in (a, b))
+    shared = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * shared)
 
 

@@ -58,7 +58,7 @@ class Workspace:
                 kept = Section.model_validate_json(_small(path))
             except ValidationError as error:
                 raise GenieError(f"{path} is damaged ({error.error_count()} errors); remove it and run again.") from error
-            self._note(name, None)
+            self._keep(path)
             return kept
         found = self._timed(name, compute)
         write_json(path, found.model_dump(mode="json"))
@@ -73,7 +73,7 @@ class Workspace:
                 kept = {key: np.asarray(array[:]) for key, array in group.arrays()}  # type: ignore[index]
             except (ValueError, KeyError, TypeError, OSError) as error:
                 raise GenieError(f"{path} is damaged ({error}); remove it and run again.") from error
-            self._note(name, None)
+            self._keep(path)
             return kept
         made = self._timed(name, compute)
         partial = path.with_name(f"{path.name}.partial")
@@ -95,16 +95,21 @@ class Workspace:
         self._inside = outside + spent
         return made
 
-    def _note(self, name: str, seconds: float | None) -> None:
+    def _note(self, name: str, seconds: float) -> None:
         """Wall times are kept too, so that a resumed report shows what each part took when it was measured."""
-        path = self._parts / f"{name}.seconds"
-        if seconds is None:
-            self.skipped.append(name)
-            if path.exists():
-                self.seconds[name] = float(_small(path))
-        else:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)  # a family's arrays may bear its name
-            path.write_text(f"{self.seconds[name]:.2f}")
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)  # a family's arrays may bear its name
+        self._seconds_of(name).write_text(f"{self.seconds[name]:.2f}")
+
+    def _keep(self, path: Path) -> None:
+        name = path.stem
+        if name in self.seconds:  # of this very run
+            return
+        self.skipped.append(name)
+        if self._seconds_of(name).exists():
+            self.seconds[name] = float(_small(self._seconds_of(name)))
+
+    def _seconds_of(self, name: str) -> Path:
+        return self._parts / f"{name}.seconds"
 
     def _refuse_other(self, path: Path, settings: Settings) -> None:
         try:

@@ -10,6 +10,7 @@ import pytest
 
 import genie
 from genie.bundle import MANIFEST, MARKS, Bundle, put_marks
+from genie.cli.worlds import _says
 from genie.evaluation.gate import judge, marks_of
 from genie.evaluation.report import Estimate, Metric, Report, Section, Settings
 from genie.evaluation.run import checked
@@ -89,6 +90,7 @@ def test_marks_are_kept_in_the_bundle_and_shown_only_for_the_weights_that_were_j
     marks = Bundle(bundle).marks
     assert marks is not None and marks.shippable
     assert marks.figures["delta_4_keys"].value == 8.0
+    assert "shippable" in _says(marks) and "delta_4_keys: 8" in _says(marks)
     genie.load_world(bundle)  # still a whole world
     put_marks(bundle, marks_of(report(weights="f" * 64), judge(found, 0.8)))
     assert Bundle(bundle).marks is None

@@ -78,4 +78,26 @@ def _watch(
 
 
 def _play(game: Game, out: Path, frames: int, held_out: int, seed: int, yes: bool, console: Console) -> None:
-    raise NotImplementedError
+    from genie.data.check import write_card
+    from genie.data.human import HumanRecording
+    from genie.data.store import Dataset
+    from player.record_window import RecordWindow
+
+    console.print(f"What you play is recorded into {out}: the pictures of the game, the keys you hold, nothing else.", highlight=False)
+    if not yes and not typer.confirm("Do you agree that it is kept there and that worlds are trained on it?"):
+        raise GenieError("nothing was recorded.")
+    recording = HumanRecording(out, game, frames, held_out, seed, "given by the player before recording began")
+    try:
+        RecordWindow(recording).run()
+    finally:
+        complete = recording.close()
+    if complete:
+        write_card(Dataset(out))
+        console.print(f"{out}: {recording.frames:,} frames", highlight=False)
+    else:
+        console.print(
+            f"{out}: {recording.frames:,} of {frames + held_out:,} frames. Run the same command to go on, "
+            f"or close it with what is there: genie dataset finish {out}",
+            highlight=False,
+            soft_wrap=True,
+        )

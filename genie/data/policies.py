@@ -146,5 +146,8 @@ class _Sb3:
 
         if moment.observations is None or moment.observations[0] is None:
             raise GenieError(f"{self._game.name} gives a trained policy nothing to read; use one of the games out of Gymnasium (gym:ID).")
-        chosen, _ = self._model.predict(np.stack([np.asarray(seen) for seen in moment.observations]), deterministic=False)
+        try:
+            chosen, _ = self._model.predict(np.stack([np.asarray(seen) for seen in moment.observations]), deterministic=False)
+        except ValueError as error:
+            raise GenieError(f"the policy file was trained on another game than {self._game.name} ({error}).") from error
         return np.array([index_of(action, self._game) for action in chosen], np.int64)

@@ -20,6 +20,7 @@ CUT_RATIO = 3.0  # times the usual change around it
 CUT_NEIGHBOURS = 8  # frames on each side that say what is usual
 SHIFT = 5  # cells that a camera may jump
 MOVED_SHARE = 0.25  # of the change is left when the old picture is moved as well as can be
+UNLIKE = 0.3  # least change of a cut, in parts of what unrelated pictures of this contrast differ by
 FLASH_FRAMES = 2  # a picture that is back after so many was never cut away
 WINDOW = 8  # pictures compared to tell a copy
 WINDOW_SECONDS = 2.0  # they span this
@@ -56,9 +57,14 @@ def cuts(thumbs: np.ndarray) -> np.ndarray:
             continue
         old, later = thumbs[t].astype(np.int16), thumbs[t + 2 : t + 2 + FLASH_FRAMES].astype(np.int16)
         back = np.abs(later - old).mean(axis=(1, 2, 3)).min(initial=255.0)
-        if back >= mean[t] / 3 and _moved(old, thumbs[t + 1].astype(np.int16)) >= MOVED_SHARE * mean[t]:
+        if back >= mean[t] / 3 and mean[t] >= UNLIKE * _unlike(old, thumbs[t + 1].astype(np.int16)) and _moved(old, thumbs[t + 1].astype(np.int16)) >= MOVED_SHARE * mean[t]:
             found.append(t + 1)
     return np.array(found, np.int64)
+
+
+def _unlike(old: np.ndarray, new: np.ndarray) -> float:
+    """Mean difference of two thumbnails when cells are compared with cells of another place: what unrelated pictures would differ by."""
+    return float(np.mean([np.abs(np.roll(old, (SIDE // 2 * y, SIDE // 2 * x), axis=(0, 1)) - new).mean() for y, x in ((0, 1), (1, 0), (1, 1))]))
 
 
 def _moved(old: np.ndarray, new: np.ndarray) -> float:

@@ -162,7 +162,7 @@ class DatasetWriter:
             raise DatasetError(f"{self.path} is already a finished dataset; choose another --out or remove the folder.")
         if progress.exists():
             state = _read_progress(progress)
-            if DatasetInfo.model_validate(state["info"]) != info:
+            if DatasetInfo.model_validate(state["info"]).model_dump(mode="json") != info.model_dump(mode="json"):
                 raise DatasetError(
                     f"{self.path} holds an unfinished recording made with other settings; "
                     f"give the same ones to finish it, or remove the folder."

@@ -117,7 +117,7 @@ def agreement(codes: np.ndarray, actions: np.ndarray, names: tuple[str, ...]) ->
     found = {"mutual_information_bits": mutual_information(codes, actions)}
     judged = {"action": (codes, actions), "side": (codes, side), "jump": (codes, jump), "left_or_right": (codes[moving], side[moving])}
     for label, (code, truth) in judged.items():
-        if len(truth):
+        if len(np.unique(truth)) > 1:  # a game without jumps has nothing to tell apart
             found[f"{label}_accuracy"] = majority_accuracy(code, truth)
             found[f"{label}_base"] = float(np.bincount(truth).max() / len(truth))
     return found

@@ -31,7 +31,7 @@ def test_the_recipe_names_game_mode_levels_policy_and_licence(dataset: Dataset) 
 def test_actions_are_held_for_a_multiple_of_the_repeat(dataset: Dataset) -> None:
     data = dataset.split("train")
     for start, end in zip(data.episode_starts, data.episode_ends, strict=True):
-        pairs = data.actions[start:end][: (end - start) // 2 * 2].reshape(-1, coinrun.ACTION_REPEAT)
+        pairs = data.actions[start:end][: (end - start) // 2 * 2].reshape(-1, coinrun.STYLE.repeat)
         assert (pairs[:, 0] == pairs[:, 1]).all()
 
 

@@ -28,7 +28,10 @@ INFO_KEY = "genie_info"
 
 
 def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Write a Minari data set into `out`, whose last two parts become its id (`NAMESPACE/NAME-v0`)."""
+    """Write a Minari data set into `out`, whose last two parts become its id (`NAMESPACE/NAME-v0`).
+
+    An episode of a single frame holds no step, so it is left out.
+    """
     minari, storage_class, buffer_class = _minari()
     from gymnasium import spaces
 
@@ -42,8 +45,14 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
         storage = storage_class.new(folder / "data", pictures, spaces.Discrete(count), data_format="hdf5", jpeg_encoding=False)
         waiting: list[Any] = []
         notes: list[dict[str, Any]] = []
+        kept, done = dict.fromkeys(SPLITS, 0), 0
         for split in SPLITS:
             for frames, actions, rewards, level in episodes(dataset, split):
+                done += 1
+                progress(done, total)
+                if len(frames) < 2:
+                    continue
+                kept[split] += len(frames)
                 told = np.where(actions == UNKNOWN_ACTION, count - 1, actions).astype(np.int64)
                 ends = np.zeros(len(frames) - 1, bool)
                 over = ends.copy()
@@ -60,10 +69,10 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
                     )
                 )
                 notes.append({"split": split, "last_action": int(actions[-1]), "last_reward": float(rewards[-1])})
-                if len(waiting) == BATCH or len(notes) == total:
+                if len(waiting) == BATCH:
                     storage.update_episodes(waiting)
                     waiting = []
-                progress(len(notes), total)
+        storage.update_episodes(waiting)
         storage.update_episode_metadata(notes)
         storage.update_metadata(
             {
@@ -71,7 +80,7 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
                 "minari_version": minari.__version__,
                 "description": f"{info.name}: {info.recipe.get('game', info.recipe.get('source', ''))}. Licence: {info.licence}",
                 "algorithm_name": str(info.recipe.get("policy", "unknown")),
-                INFO_KEY: info.model_dump_json(),
+                INFO_KEY: info.model_copy(update={"frames": kept}).model_dump_json(),
             }
         )
 

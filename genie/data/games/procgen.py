@@ -67,7 +67,7 @@ class ProcgenGames:
         self._resolution = resolution
         self._games = make_environment(name, count, split, seed, large=not self._native)
         self._numbers = np.array([number for number, _ in actions.values()], np.int32)
-        self._seeds = np.zeros(count, np.int64)
+        self._seeds = np.array([int(info["level_seed"]) for info in self._games.get_info()], np.int64)
 
     def observe(self) -> Moment:
         rewards, observation, first = self._games.observe()

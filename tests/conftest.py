@@ -6,13 +6,22 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+# Two processes share the suite. Each keeps to a core of its own: thread pools of two processes on the same cores stall one another.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER and hasattr(os, "sched_setaffinity"):
+    CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 os.environ["GENIE_CACHE_DIR"] = tempfile.mkdtemp(prefix="genie-tests-")  # back ends measured here are forgotten afterwards
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
 import pytest
+from filelock import FileLock
 
 import genie
 from genie.data.coinrun import record
@@ -29,12 +38,21 @@ def coinrun() -> genie.World:
     return genie.load_world("coinrun")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the processes of a run share; the first one that needs it makes it."""
+    path = (factory.getbasetemp().parent if WORKER else factory.getbasetemp()) / name
+    with FileLock(path.with_name(f"{name}.lock")):
+        done = path.with_name(f"{name}.done")
+        if not done.exists():
+            make(path)
+            done.touch()
+    return path
+
+
 @pytest.fixture(scope="session")
 def dataset_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,000 training and 1,200 held-out frames of the real game."""
-    path = tmp_path_factory.mktemp("data") / "coinrun"
-    record(path, train_frames=2000, held_out_frames=1200, seed=1)
-    return path
+    return made_once(tmp_path_factory, "coinrun", lambda path: record(path, train_frames=2000, held_out_frames=1200, seed=1))
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +63,7 @@ def dataset(dataset_path: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def smoke_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three stages trained for seconds, and the world exported."""
-    run = tmp_path_factory.mktemp("runs") / "smoke"
-    Pipeline(dataset, run, open_run(run, dataset, presets()["smoke"])).train()
-    return run
+    return made_once(tmp_path_factory, "smoke", lambda run: Pipeline(dataset, run, open_run(run, dataset, presets()["smoke"])).train())
 
 
 @pytest.fixture

@@ -56,10 +56,11 @@ def test_code_use_and_changed_pixels_are_in_the_tokenizers_log(smoke_run: Path) 
     assert {"codes_in_use", "mutual_information_bits", "action_accuracy", "left_or_right_accuracy"} <= latent.keys()
 
 
-def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset) -> None:
-    before = (smoke_run / "dynamics" / "log.jsonl").read_bytes()
-    Pipeline(dataset, smoke_run, open_run(smoke_run, dataset)).train()
-    assert (smoke_run / "dynamics" / "log.jsonl").read_bytes() == before
+def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset, tmp_path: Path) -> None:
+    run = shutil.copytree(smoke_run, tmp_path / "run")
+    before = (run / "dynamics" / "log.jsonl").read_bytes()
+    Pipeline(dataset, run, open_run(run, dataset)).train()
+    assert (run / "dynamics" / "log.jsonl").read_bytes() == before
 
 
 def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:

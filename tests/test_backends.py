@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,15 +82,16 @@ def test_playing_recording_and_listing_never_import_torch(tmp_path: Path) -> Non
     assert (tmp_path / "take.gif").exists()
 
 
-def test_a_window_on_onnx_runtime_never_imports_torch() -> None:
+def test_a_window_on_onnx_runtime_never_imports_torch(tmp_path: Path) -> None:
     script = (
-        "import sys, threading; import pygame, genie; from player.window import PlayWindow;"
-        "w = genie.load_world('coinrun', device='cpu');"
-        "window = PlayWindow(w, w.start, 2);"
-        "threading.Timer(1.5, lambda: pygame.event.post(pygame.event.Event(pygame.QUIT))).start();"
-        "window.run(); assert 'torch' not in sys.modules; print('played')"
+        "import sys; import genie; from player.launch import open_app; from player.screens.play import Play;"
+        "app = open_app(genie.load_world('coinrun', device='cpu'), scale=2);"
+        "app.run(max_seconds=3.0); assert isinstance(app.screen, Play);"
+        "assert 'torch' not in sys.modules; print('played')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    folders = {"GENIE_CONFIG_DIR": str(tmp_path / "config"), "GENIE_DATA_DIR": str(tmp_path / "data")}
+    environment = os.environ | folders
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert "played" in done.stdout, done.stderr
 
 

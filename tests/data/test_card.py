@@ -96,7 +96,9 @@ def test_the_check_command_says_what_is_wrong_and_fails(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "licence unknown" in done.stdout
     assert json.loads((tmp_path / "d" / CARD_FILE).read_text())["leaks"]["copied"] == 0
-    done = subprocess.run([*command, "train", str(tmp_path / "d"), "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*command, "train", str(tmp_path / "d"), "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2
     assert "--allow-unknown-licence" in done.stderr
     assert not (tmp_path / "run").exists()

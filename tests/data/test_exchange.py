@@ -25,8 +25,14 @@ ARRAYS = ("frames", "actions", "rewards", "episode_starts", "level_seeds")
 def small(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Three episodes of the recording for training, two held out, and an action that nobody knows."""
     info = dataset.info
-    taken = {split: list(zip(*[getattr(dataset.split(split), key) for key in ("episode_starts", "episode_ends")], strict=True)) for split in SPLITS}
-    chosen = {"train": [e for e in taken["train"] if e[1] - e[0] > 40][:3], "held_out": [e for e in taken["held_out"] if e[1] - e[0] > 40][:2]}
+    taken = {
+        split: list(zip(*[getattr(dataset.split(split), key) for key in ("episode_starts", "episode_ends")], strict=True))
+        for split in SPLITS
+    }
+    chosen = {
+        "train": [e for e in taken["train"] if e[1] - e[0] > 40][:3],
+        "held_out": [e for e in taken["held_out"] if e[1] - e[0] > 40][:2],
+    }
     frames = {split: int(sum(end - start for start, end in episodes)) for split, episodes in chosen.items()}
     path = tmp_path_factory.mktemp("small") / "d"
     writer = DatasetWriter(path, info.model_copy(update={"frames": frames}))
@@ -35,7 +41,9 @@ def small(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset
         for number, (start, end) in enumerate(episodes):
             actions = data.actions[start:end].copy()
             actions[5] = UNKNOWN_ACTION
-            writer.add(split, np.asarray(data.frames[start:end]), actions, data.rewards[start:end], 7 + number + 1000 * (split == "held_out"))
+            writer.add(
+                split, np.asarray(data.frames[start:end]), actions, data.rewards[start:end], 7 + number + 1000 * (split == "held_out")
+            )
     writer.close()
     write_card(Dataset(path))
     return Dataset(path)
@@ -132,5 +140,9 @@ def test_lerobot_tables_lead_to_the_frames_of_each_episode(small: Dataset, tmp_p
     error = np.square(np.stack(shown[first : first + end - start]).astype(float) - small.split("train").frames[start:end]).mean()
     assert 10 * np.log10(255**2 / error) > 30
     stats = json.loads((tmp_path / "out" / "meta" / "stats.json").read_text())
-    looked_at = [np.asarray(small.split(s).frames[a:b:16]) for s in SPLITS for a, b in zip(small.split(s).episode_starts, small.split(s).episode_ends, strict=True)]
+    looked_at = [
+        np.asarray(small.split(s).frames[a:b:16])
+        for s in SPLITS
+        for a, b in zip(small.split(s).episode_starts, small.split(s).episode_ends, strict=True)
+    ]
     assert np.allclose(np.ravel(stats[CAMERA]["mean"]), np.concatenate(looked_at).mean((0, 1, 2)) / 255)

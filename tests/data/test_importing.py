@@ -95,7 +95,9 @@ def test_no_clip_crosses_a_cut(tmp_path: Path) -> None:
     for split in ("train", "held_out"):
         clips = ClipSampler(dataset.split(split), 30, 1, 0).spread(12).frames  # type: ignore[arg-type]
         for clip in clips:
-            nearest = [min(range(6), key=lambda s: np.abs(truth[s].astype(int) - frame.astype(int)).mean((1, 2, 3)).min()) for frame in clip[::7]]
+            nearest = [
+                min(range(6), key=lambda s: np.abs(truth[s].astype(int) - frame.astype(int)).mean((1, 2, 3)).min()) for frame in clip[::7]
+            ]
             assert len(set(nearest)) == 1
     assert len(np.intersect1d(dataset.split("train").level_seeds, dataset.split("held_out").level_seeds)) == 0
 

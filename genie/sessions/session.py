@@ -63,12 +63,11 @@ class Session:
             SessionError: the session is damaged, or was made with other weights.
         """
         path, log = Path(path), None
+        recording = read_session(path)
+        check_same_weights(recording, world, path)
         if is_journal(path) and journal is None:
             recording, log = Journal.resume(path)
-        else:
-            recording = read_session(path)
-        check_same_weights(recording, world, path)
-        if journal is not None:
+        elif journal is not None:
             log = Journal.begin(journal, recording)
         session = cls(recording, world, log)
         session.seek(session.index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -209,6 +211,13 @@ def test_steps_keep_what_was_done(played: Session) -> None:
     assert [step.index for step in path[10:13]] == [11, 12, 13]
     assert path[-1].index == 150
     assert np.array_equal(path.actions, [step.action for step in path])
+
+
+def test_sessions_need_no_torch() -> None:
+    code = (
+        "import sys, genie.cli.session, genie.sessions.session, genie.sessions.replay, genie.sessions.export; print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
 def test_what_is_out_of_reach_is_refused(played: Session) -> None:

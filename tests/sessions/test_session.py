@@ -232,4 +232,11 @@ def test_what_is_out_of_reach_is_refused(played: Session) -> None:
         played.step("fly")
     with pytest.raises(genie.GenieError, match="re-roll 0 times"):
         played.reroll(0)
+    branches = len(played.tree)
+    for stick in (0, 10_001):
+        with pytest.raises(genie.GenieError, match="1 to 10,000"):
+            played.edit(played.frame, stick)
+    with pytest.raises(genie.GenieError, match="must be uint8"):
+        played.edit(played.frame[:32], 3)
+    assert len(played.tree) == branches
     assert (played.branch, played.index) == (0, 140)

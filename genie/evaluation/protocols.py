@@ -63,7 +63,7 @@ class Sizes:
         return cls(
             clips=clips,
             tokenizer_clips=clips,
-            judge_steps=int(np.clip(400 * share, 20, 2000)),
+            judge_steps=int(np.clip(400 * share, 8, 2000)),
             branches=int(np.clip(32 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,

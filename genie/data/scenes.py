@@ -57,14 +57,20 @@ def cuts(thumbs: np.ndarray) -> np.ndarray:
             continue
         old, later = thumbs[t].astype(np.int16), thumbs[t + 2 : t + 2 + FLASH_FRAMES].astype(np.int16)
         back = np.abs(later - old).mean(axis=(1, 2, 3)).min(initial=255.0)
-        if back >= mean[t] / 3 and mean[t] >= UNLIKE * _unlike(old, thumbs[t + 1].astype(np.int16)) and _moved(old, thumbs[t + 1].astype(np.int16)) >= MOVED_SHARE * mean[t]:
+        if (
+            back >= mean[t] / 3
+            and mean[t] >= UNLIKE * _unlike(old, thumbs[t + 1].astype(np.int16))
+            and _moved(old, thumbs[t + 1].astype(np.int16)) >= MOVED_SHARE * mean[t]
+        ):
             found.append(t + 1)
     return np.array(found, np.int64)
 
 
 def _unlike(old: np.ndarray, new: np.ndarray) -> float:
     """Mean difference of two thumbnails when cells are compared with cells of another place: what unrelated pictures would differ by."""
-    return float(np.mean([np.abs(np.roll(old, (SIDE // 2 * y, SIDE // 2 * x), axis=(0, 1)) - new).mean() for y, x in ((0, 1), (1, 0), (1, 1))]))
+    return float(
+        np.mean([np.abs(np.roll(old, (SIDE // 2 * y, SIDE // 2 * x), axis=(0, 1)) - new).mean() for y, x in ((0, 1), (1, 0), (1, 1))])
+    )
 
 
 def _moved(old: np.ndarray, new: np.ndarray) -> float:

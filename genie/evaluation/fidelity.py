@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +45,12 @@ def against(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> Against:
 def tokenizer_section(
     frames: np.ndarray,
     episodes: np.ndarray,
-    unrolled: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    made: np.ndarray,
+    codes: np.ndarray,
     vocabulary: int,
     seed: int = 0,
-) -> tuple[Section, np.ndarray]:
-    """The round trip, unrolled on its own output over uint8 [B, T, H, W, 3]; also what it made, for a picture."""
-    made, codes = unrolled(frames)
+) -> Section:
+    """The round trip: frames uint8 [B, T, H, W, 3], what the tokenizer made of them unrolled on its own output, and its codes [B, T-1, P, G]."""
     truth, before = frames[:, 1:], frames[:, :-1]
     found = against(made[:, 1:], truth, before)
     pooled = statistic_of(np.stack([found.error.sum(1), np.full(len(frames), found.error.shape[1])], 1), _pooled, episodes, seed)
@@ -85,7 +84,7 @@ def tokenizer_section(
         },
     )
     notes = ("The blind line of the table is the first frame, repeated.",)
-    return Section(name="tokenizer", title="Tokenizer", metrics=tuple(metrics), curves=(curve,), notes=notes), made
+    return Section(name="tokenizer", title="Tokenizer", metrics=tuple(metrics), curves=(curve,), notes=notes)
 
 
 def horizon_section(

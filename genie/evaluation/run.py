@@ -171,7 +171,7 @@ class _Evaluation:
             nonlocal done
             done += len(batch.seeds)
             if codes is not None:
-                codes.append(batch.tokens)
+                codes.append(self.world.engine.codec.codes(batch.tokens))
             self.progress(part, done, total)
 
         return roll(self.world.engine, self.world.action_table, self.world.sampling, prompts, actions, self.seed, each)
@@ -183,7 +183,9 @@ class _Evaluation:
         vocabulary = self.world.manifest.tokenizer.vocabulary
         part = self.sizes.tokenizer_clips
         clips, episodes = self.material.frames[:part], self.material.episodes[:part]
-        section, made = fidelity.tokenizer_section(clips, episodes, self.world.engine.codec.unrolled, vocabulary, self.seed)
+        codec = self.world.engine.codec
+        made, tokens = codec.unrolled(clips)
+        section = fidelity.tokenizer_section(clips, episodes, made, codec.codes(tokens), vocabulary, self.seed)
         self.workspace.arrays("round_trip", lambda: {"frames": made})
         return section.model_copy(update={"pictures": (pictures.round_trip(self.workspace.folder, clips, made),)})
 

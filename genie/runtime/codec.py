@@ -33,10 +33,14 @@ class Codec(ABC):
 
     def unpack(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens [B, N, G] -> codes [B, P, G] and motion [B, 2], int64."""
-        codes = np.ascontiguousarray(tokens[:, : self.code_shape[0]], np.int64)
+        codes = np.ascontiguousarray(self.codes(tokens), np.int64)
         if not self._scrolls:
             return codes, np.zeros((len(tokens), 2), np.int64)
         return codes, tokens[:, -1, :2].astype(np.int64) - np.array(self.reach)
+
+    def codes(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens [..., N, G] -> the codes among them, [..., P, G]."""
+        return tokens[..., : self.code_shape[0], :]
 
     def paint(self, frames: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """Frames uint8 [B, H, W, 3] and what the next ones add, int [B, N, G] -> the next frames."""

@@ -90,7 +90,7 @@ class TokenizerObjective:
         truth = self._held_out.spread(self._data.validation_clips).frames
         codec = TorchCodec(self.model)
         made, tokens = codec.unrolled(truth)
-        codes = tokens[:, :, : codec.code_shape[0]]
+        codes = codec.codes(tokens)
         truth_after, made_after = truth[:, 1:], made[:, 1:]
         error = squared_error(made_after, truth_after)
         still = truth[:, :-1]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genie.sessions.recording import Recording
     from genie.world import World
 
+MAX_SHOWN = 200  # branches that are drawn
 app = typer.Typer(help="Look at recorded sessions, export and recover them.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A .session file, or the folder of a journal.")]
 WorldOption = Annotated[str | None, typer.Option(help="The world; default: the installed one of the name in the session.")]
@@ -63,11 +64,13 @@ def info(file: File) -> None:
         table.add_row(name, escape(value))
     console.print(table, highlight=False)
     drawn: dict[int, Tree] = {}
-    for branch in recording.tree:
+    for branch in recording.tree[:MAX_SHOWN]:
         kind = branch.kind + (f", {branch.label}" if branch.label else "") + (", pruned" if branch.pruned else "")
         text = escape(f"{branch.id}: {kind}, frames {branch.start}–{branch.end}" + (f", salt {branch.salt}" if branch.salt else ""))
         drawn[branch.id] = Tree(text) if branch.parent is None else drawn[branch.parent].add(text)
     console.print(drawn[0], highlight=False)
+    if len(recording) > MAX_SHOWN:
+        console.print(f"… and {len(recording) - MAX_SHOWN:,} more")
 
 
 @app.command()

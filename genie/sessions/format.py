@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 KEY_FRAME_EVERY = 256  # frames of a branch between two stored pictures
 MAX_BRANCHES = 100_000
 MAX_FRAMES = 5_000_000  # of all branches
+MAX_STICK = 10_000
 MAX_CONTROLS = 10_000  # different sets of keys
 MAX_PICTURE_BYTES = 16 * 2**20
 NO_TIME = 65535  # a time that was not measured
@@ -173,7 +174,7 @@ class Branch(BaseModel):
     label: str = Field(default="", max_length=200)
     salt: int = Field(default=0, ge=0, lt=2**63)
     sampling: Sampling = Sampling()
-    stick: int = Field(default=0, ge=0, le=10_000)  # context frames that take an edit
+    stick: int = Field(default=0, ge=0, le=MAX_STICK)  # context frames that take an edit
     length: int = Field(default=0, ge=0, le=MAX_FRAMES)  # frames of its own
     pruned: bool = False
 

@@ -85,6 +85,7 @@ class Recording:
         self.log: Log | None = None
         self._branches: list[Branch] = []
         self._tracks: list[Track] = []
+        self._first: list[int] = []  # of each branch: who holds the frame it starts at
         self._numbers: dict[Controls, int] = {}
         self._frames = 0
 
@@ -121,9 +122,9 @@ class Recording:
     def owner(self, number: int, index: int) -> int:
         """The branch that holds frame `index` on the path to a branch."""
         branch = self._branches[number]
-        while branch.parent is not None and (index < branch.start or (index == branch.start and branch.kind != "edit")):
+        while branch.parent is not None and index < branch.start:
             branch = self._branches[branch.parent]
-        return branch.id
+        return branch.id if index > branch.start else self._first[branch.id]
 
     def line(self, number: int, index: int | None = None) -> list[tuple[int, int, int]]:
         """The path from the root to frame `index` of a branch (default: its end): (branch, first, last) for each part.
@@ -166,10 +167,15 @@ class Recording:
             parent = self.branch(branch.parent)
             if not parent.start <= branch.start <= parent.end or parent.kind == "bookmark":
                 raise SessionError(f"branch {branch.id} leaves branch {parent.id} at frame {branch.start}, which that one has not.")
+            leaves_inside = branch.start > parent.start
+            first = number if branch.kind == "edit" else parent.id if leaves_inside else self._first[parent.id]
         elif branch.start:
             raise SessionError("the first branch of a session starts at frame 0.")
+        else:
+            first = 0
         branch = branch.model_copy(update={"length": 0})
         self._branches.append(branch)
+        self._first.append(first)
         self._tracks.append(Track(self.row))
         if edit is not None:
             self.edits[number] = edit
@@ -242,7 +248,8 @@ class Recording:
                 if len(rows) and int(rows[column].max()) >= limit:
                     raise SessionError(f"{where}: branch {number} has {column} of {limit} or more.")
             if branch.parent is not None:
-                owner = self.owner(branch.parent, branch.start)
+                parent = self._branches[branch.parent]
+                owner = parent.id if branch.start > parent.start else self._first[parent.id]
                 if branch.start > self._branches[owner].start and (owner, branch.start) not in self.key_frames:
                     raise SessionError(f"{where}: branch {number} has no picture of the frame it starts at.")
         for number, index in self.key_frames:

@@ -15,7 +15,7 @@ from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
 from genie.sessions.archive import save
-from genie.sessions.format import KEY_FRAME_EVERY, NO_TIME, Branch, Header, Kind, pixel_hash, png
+from genie.sessions.format import KEY_FRAME_EVERY, MAX_STICK, NO_TIME, Branch, Header, Kind, pixel_hash, png
 from genie.sessions.frames import Frames
 from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_weights, read_session
@@ -63,12 +63,11 @@ class Session:
             SessionError: the session is damaged, or was made with other weights.
         """
         path, log = Path(path), None
+        recording = read_session(path)
+        check_same_weights(recording, world, path)
         if is_journal(path) and journal is None:
             recording, log = Journal.resume(path)
-        else:
-            recording = read_session(path)
-        check_same_weights(recording, world, path)
-        if journal is not None:
+        elif journal is not None:
             log = Journal.begin(journal, recording)
         session = cls(recording, world, log)
         session.seek(session.index)
@@ -203,8 +202,10 @@ class Session:
         """Put an edited frame uint8 [H, W, 3] in place of the one at the cursor: begins a branch, goes there and returns its id.
 
         Args:
-            stick: how many context frames take the edit.
+            stick: how many context frames take the edit, 1 to 10,000.
         """
+        if not 1 <= stick <= MAX_STICK:
+            raise GenieError(f"stick is how many context frames take the edit: 1 to {MAX_STICK:,}, not {stick}.")
         self._model.go((self._owner(), self.index))
         self._model.edit(len(self.recording), frame, stick)  # refuses a wrong frame before anything is noted
         number = self._begin("edit", edit=frame.copy(), stick=stick)

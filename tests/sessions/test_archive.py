@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,28 @@ def test_a_bomb_is_not_unpacked(saved: Path, tmp_path: Path) -> None:
     assert path.stat().st_size < 2**20
     with pytest.raises(genie.SessionError, match="more than the"):
         read_session(path)
+
+
+def test_thousands_of_nested_branches_are_read_in_time(saved: Path, tmp_path: Path) -> None:
+    """The time grows with their number, not with its square."""
+    frames, depth = read(saved).frames, 20_000
+
+    def nest(value: dict[str, Any]) -> None:
+        link = {**value["branches"][1], "start": 0, "length": 0, "kind": "branch", "label": "", "pruned": False}
+        value["branches"] = value["branches"][:1] + [{**link, "id": number, "parent": number - 1} for number in range(1, depth)]
+        value["key_frames"] = []
+
+    def trunk_only(files: dict[str, bytes]) -> None:
+        for column in ("action", "controls", "tokens", "settled", "pixels", "step", "latency"):
+            data = files[f"steps/{column}.bin"]
+            put(f"steps/{column}.bin", data[: len(data) * 150 // frames])(files)
+        contents(nest)(files)
+
+    path = rewritten(saved, tmp_path / "deep.session", trunk_only)
+    began = time.process_time()
+    recording = read_session(path)
+    assert time.process_time() - began < 5.0  # half a second; the square would take minutes
+    assert (len(recording), recording.frames, recording.owner(depth - 1, 0)) == (depth, 150, 0)
 
 
 def test_two_files_of_one_name_are_refused(saved: Path, tmp_path: Path) -> None:

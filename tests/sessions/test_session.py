@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -211,6 +213,13 @@ def test_steps_keep_what_was_done(played: Session) -> None:
     assert np.array_equal(path.actions, [step.action for step in path])
 
 
+def test_sessions_need_no_torch() -> None:
+    code = (
+        "import sys, genie.cli.session, genie.sessions.session, genie.sessions.replay, genie.sessions.export; print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
 def test_what_is_out_of_reach_is_refused(played: Session) -> None:
     for wrong in (-1, 151):
         with pytest.raises(genie.SessionError, match="0 … 150"):
@@ -223,4 +232,11 @@ def test_what_is_out_of_reach_is_refused(played: Session) -> None:
         played.step("fly")
     with pytest.raises(genie.GenieError, match="re-roll 0 times"):
         played.reroll(0)
+    branches = len(played.tree)
+    for stick in (0, 10_001):
+        with pytest.raises(genie.GenieError, match="1 to 10,000"):
+            played.edit(played.frame, stick)
+    with pytest.raises(genie.GenieError, match="must be uint8"):
+        played.edit(played.frame[:32], 3)
+    assert len(played.tree) == branches
     assert (played.branch, played.index) == (0, 140)

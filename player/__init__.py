@@ -1,1 +1,5 @@
-"""The pygame front end: window, input, HUD. Knows worlds and rollouts, no tensors, no torch."""
+"""The pygame front end: window, screens, input, HUD. Knows worlds and sessions, no tensors, no torch."""
+
+import os
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -61,7 +61,7 @@ def info(
 
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="The dataset's folder.")]) -> None:
-    """Look for leaks, cuts inside episodes, empty actions and an unknown licence; write the card anew. Exit status 1 where something is wrong."""
+    """Look for leaks, cuts inside episodes, empty actions, an unknown licence; write the card anew. Exit status 1 if something is wrong."""
     from rich.progress import Progress
 
     from genie.data.check import find_leaks, problems, write_card

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def problems(card: DatasetCard) -> list[str]:
         leaks, frames = card.leaks, sum(split.frames for split in card.splits.values())
         if leaks.windows and leaks.copied / leaks.windows > TOLERATED_COPIES:
             found.append(
-                f"leak: {leaks.copied} of {leaks.windows} held-out stretches are in the training split too, so held-out marks would flatter; "
+                f"leak: {leaks.copied} of {leaks.windows} held-out stretches are in the training split too, so its marks flatter; "
                 f"record with other seeds, or import without the copies."
             )
         if leaks.shared_levels:
@@ -130,7 +130,9 @@ def _statistics(data: SplitData, skip: int) -> dict[str, float]:
         same = episode[skip:] == episode[:-skip]
         later, earlier = frames[skip:][same].astype(np.int16), frames[:-skip][same].astype(np.int16)
         moved.append(np.abs(later - earlier).mean(axis=(1, 2, 3)))
-        pairs = np.stack([thumbnails(frames[:-skip][same]), thumbnails(frames[skip:][same])], axis=1) if same.any() else []
+        pairs: Iterable[np.ndarray] = ()
+        if same.any():
+            pairs = np.stack([thumbnails(frames[:-skip][same]), thumbnails(frames[skip:][same])], axis=1)
         still.append(np.array([changes(pair)[1][0] <= STILL_LEVELS for pair in pairs], bool))
     mean = sums[1] / sums[0]
     motion, quiet = np.concatenate(moved), np.concatenate(still)

@@ -39,6 +39,11 @@ class HumanRecording:
         self._seed = seed
         self._games: dict[Split, VectorGame] = {}
         self.split: Split = "train"
+        self._moment: Moment
+        self._level = 0
+        self._frames: list[np.ndarray] = []
+        self._actions: list[int] = []
+        self._rewards: list[float] = []
         self._begin()
 
     @property
@@ -105,8 +110,6 @@ class HumanRecording:
         if self.split not in self._games:
             entropy = [self._seed, SPLITS.index(self.split), self._writer.committed[self.split]]
             self._games[self.split] = self.game.make(1, self.split, int(np.random.default_rng(entropy).integers(2**31)))
-        self._moment: Moment = self._games[self.split].observe()
+        self._moment = self._games[self.split].observe()
         self._level = int(self._moment.seeds[0])
-        self._frames: list[np.ndarray] = []
-        self._actions: list[int] = []
-        self._rewards: list[float] = []
+        self._frames, self._actions, self._rewards = [], [], []

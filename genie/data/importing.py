@@ -8,6 +8,7 @@ already are left out; whole videos, or whole scenes where there are few videos, 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from genie.data.scenes import SIDE, Footage, cuts, lively, thumbnails
+from genie.data.scenes import Footage, cuts, lively, thumbnails
 from genie.data.store import CHUNK_FRAMES, UNKNOWN_ACTION, DatasetInfo, DatasetWriter, write_json
 from genie.data.video import Shaping, VideoError, look_at, read_video
 from genie.errors import DatasetError
@@ -28,6 +29,7 @@ STATE_FILE = "import.json"
 LONGEST_EPISODE = 4096  # frames; a longer scene becomes several episodes, all of one split
 COPIED_SHARE = 0.5  # of a scene's windows are there already: it is a copy
 FEW = 5  # groups; with fewer there is nothing to hold out whole
+VALIDATED = 48  # frames that one held-out scene at least should have: training validates on clips of 33
 LISTED_VIDEOS = 500  # in the recipe, which travels with every world
 GAP_SECONDS = 2.0  # left out between training and held-out parts of one scene
 
@@ -249,7 +251,7 @@ def _scenes(shots: list[tuple[np.ndarray, np.ndarray]], plan: ImportPlan, report
         cut = cuts(thumbs)
         report.cuts += len(cut)
         bounds = np.unique(np.concatenate([[0], cut, jumps, [len(thumbs)]])).astype(int)
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in itertools.pairwise(bounds):
             parts = lively(thumbs[start:end], longest, keep)
             report.still_frames += int(end - start) - sum(b - a for a, b in parts)
             for a, b in parts:
@@ -262,9 +264,10 @@ def _scenes(shots: list[tuple[np.ndarray, np.ndarray]], plan: ImportPlan, report
                     found.append(Scene(video, int(start) + a, int(start) + b))
                     known.add(part)
     if not found:
+        why = "; ".join(f"{file}: {reason}" for file, reason in list(report.skipped.items())[:3])
         raise DatasetError(
-            f"nothing usable in these videos: no scene of {plan.shortest:g} s or more in which something moves "
-            f"({len(report.skipped)} files skipped{': ' + '; '.join(f'{k}: {v}' for k, v in list(report.skipped.items())[:3]) if report.skipped else ''})."
+            f"nothing usable in these videos: no scene of {plan.shortest:g} s or more in which something moves; "
+            f"{len(report.skipped)} files skipped{': ' + why if why else ''}."
         )
     return found
 
@@ -307,7 +310,8 @@ def _split(scenes: list[Scene], plan: ImportPlan, report: Report) -> dict[str, l
     levels = np.unique([scene.level for scene in levelled])
     for level in np.random.default_rng(plan.seed).permutation(levels)[:-1]:
         held.add(int(level))
-        if sum(len(scene) for scene in levelled if scene.level in held) >= wanted:
+        lengths = [len(scene) for scene in levelled if scene.level in held]
+        if sum(lengths) >= wanted and max(lengths) >= min(VALIDATED, max(map(len, scenes))):
             break
     return {
         "train": _pieces([scene for scene in levelled if scene.level not in held]),
@@ -320,7 +324,7 @@ def _split_in_time(scenes: list[Scene], wanted: float, plan: ImportPlan) -> dict
     fps = plan.shaping.fps
     last = max(scenes, key=len)
     gap, least = round(GAP_SECONDS * fps), round(plan.shortest * fps)
-    tail = max(round(wanted), least)
+    tail = max(round(wanted), least, VALIDATED)
     if len(last) < tail + gap + least:
         raise DatasetError(
             f"{sum(map(len, scenes)) / fps:.0f} s in {len(scenes)} scenes are too little to hold some out; import more or longer videos."
@@ -334,5 +338,5 @@ def _pieces(scenes: list[Scene]) -> list[Scene]:
     found = []
     for scene in scenes:
         edges = np.linspace(scene.start, scene.end, -(-len(scene) // LONGEST_EPISODE) + 1).astype(int)
-        found += [replace(scene, start=int(a), end=int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        found += [replace(scene, start=int(a), end=int(b)) for a, b in itertools.pairwise(edges)]
     return found

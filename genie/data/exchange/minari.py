@@ -7,7 +7,6 @@ Nothing of a foreign data set is run: its spaces must stand in its metadata, its
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

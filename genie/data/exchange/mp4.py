@@ -1,7 +1,7 @@
 """Datasets as mp4 + NDJSON: `SPLIT/000012.mp4` and, line by line beside it, what was done in each of its frames.
 
-`dataset.json` holds the attributes. Lossless RGB where asked for; else H.264 as every player shows it, each pixel enlarged so that halving the
-colour's resolution costs nothing.
+`dataset.json` holds the attributes. Lossless RGB where asked for; else H.264 as every player shows it, each pixel enlarged so that
+halving the colour's resolution costs nothing.
 """
 
 from __future__ import annotations

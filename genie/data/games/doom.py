@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class DoomGame:
         game.set_render_hud(False)
         game.set_window_visible(False)
         game.set_sound_enabled(False)
+        game.set_doom_config_path(str(Path(tempfile.gettempdir()) / "genie-vizdoom.ini"))  # else it writes one where it is started
         game.set_mode(vizdoom.Mode.PLAYER)
         game.init()
         self._game = game

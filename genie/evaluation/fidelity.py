@@ -50,7 +50,7 @@ def tokenizer_section(
     vocabulary: int,
     seed: int = 0,
 ) -> Section:
-    """The round trip: frames uint8 [B, T, H, W, 3], what the tokenizer `made` of them unrolled on its own output, its codes [B, T-1, P, G]."""
+    """The round trip: frames uint8 [B, T, H, W, 3], what the tokenizer `made` of them unrolled, its codes [B, T-1, P, G]."""
     truth, before = frames[:, 1:], frames[:, :-1]
     found = against(made[:, 1:], truth, before)
     pooled = statistic_of(np.stack([found.error.sum(1), np.full(len(frames), found.error.shape[1])], 1), _pooled, episodes, seed)

@@ -21,6 +21,7 @@ SPAN = BEFORE + 2 + AFTER - 1  # frames it sees
 ROWS = 8  # clips in a batch: few and long, since each has to be read from disk
 CLIP = 15  # frames of a training clip: CLIP - SPAN + 1 windows
 PATCH = 4  # pixels folded into channels: what moves less than a pixel a step is still told apart, at a sixteenth of the cost
+CACHE_BYTES = 2**28  # of training frames: clips hardly ever come twice
 LEARNING_RATE = 2e-3
 NOISE = 0.03  # of the range: so that it judges by what moves, not by noise that only real frames have
 
@@ -58,7 +59,7 @@ def train_judge(
     torch.manual_seed(seed)
     resolution = data.frames.shape[1:3]
     model = _built(actions, resolution)
-    sampler = ClipSampler(data, CLIP, skip, seed + 31)
+    sampler = ClipSampler(data, CLIP, skip, seed + 31, max_bytes=CACHE_BYTES)
     optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=max(2, steps), pct_start=0.1)
     batches = Prefetch(lambda step: sampler.batch(step, ROWS), 0)

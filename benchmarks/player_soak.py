@@ -8,6 +8,8 @@ Prints one line of JSON; exit status 1 if anything went wrong or memory grew by 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -15,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +38,8 @@ class Findings:
 
     rounds: int = 0
     seconds: float = 0.0
-    memory: list[float] = field(default_factory=list)  # MiB resident after each round
+    memory: list[float] = field(default_factory=list)  # MiB resident after each round, what the allocator holds in reserve given back
+    objects: list[int] = field(default_factory=list)  # of Python, after each round
     threads: int = 0
     files: int = 0  # open
     errors: list[str] = field(default_factory=list)
@@ -260,6 +264,8 @@ def soak(app: App, seconds: float, rounds: int = 1, seed: int = 0) -> Findings:
         for visit in (tour.play, tour.timeline, tour.edit, tour.lab, tour.studio, tour.menus, tour.compare):
             visit()
         tour.found.rounds += 1
+        gc.collect()
+        tour.found.objects.append(len(gc.get_objects()))
         tour.found.memory.append(_resident())
     found = tour.found
     found.seconds = time.monotonic() - began
@@ -273,6 +279,8 @@ def soak(app: App, seconds: float, rounds: int = 1, seed: int = 0) -> Findings:
 
 def _resident() -> float:
     """MiB of this process in memory; 0 where the system does not tell."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library: what it holds in reserve is counted too
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -298,9 +306,9 @@ def main() -> None:
             kept = len(app.shelf.sessions())
         finally:
             app.close()
-    facts = {name: value for name, value in vars(found).items() if name != "memory"}
+    facts = {name: value for name, value in vars(found).items() if name not in ("memory", "objects")}
     memory = [round(value, 1) for value in found.memory]
-    print(json.dumps({**facts, "memory": memory, "growth": round(found.growth, 1), "sessions": kept}))
+    print(json.dumps({**facts, "memory": memory, "objects": found.objects, "growth": round(found.growth, 1), "sessions": kept}))
     sys.exit(bool(found.errors) or found.growth > GROWTH)
 
 

@@ -119,7 +119,7 @@ class Studio(Screen):
         scale = 1
         for candidate in (4, 3, 2):
             columns = max(1, room // (max(width * candidate, 110) + inner.theme.gap))
-            if -(-count // columns) * (height * candidate + 40) <= height * self._scale + 40 and width * candidate <= room:
+            if -(-count // columns) * (height * candidate + 40) <= height * self._scale + 80 and width * candidate <= room:
                 scale = candidate
                 break
         frame = self._frame_now()

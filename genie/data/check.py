@@ -119,7 +119,8 @@ def _figures(dataset: Dataset, name: Split) -> SplitFigures:
 
 def _statistics(data: SplitData, skip: int) -> dict[str, float]:
     """Brightness, contrast and motion of chunks spread over a split; steps stay within an episode."""
-    starts = np.unique(np.linspace(0, max(0, len(data) - SAMPLE_FRAMES), SAMPLE_CHUNKS).astype(np.int64))
+    starts = np.arange(0, len(data), SAMPLE_FRAMES)
+    starts = starts[np.unique(np.linspace(0, len(starts) - 1, SAMPLE_CHUNKS).astype(np.int64))]
     sums = np.zeros(3)
     moved: list[np.ndarray] = []
     still: list[np.ndarray] = []

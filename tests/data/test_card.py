@@ -92,12 +92,12 @@ def test_an_action_nobody_took_and_an_unknown_licence_are_found(tmp_path: Path) 
 def test_the_check_command_says_what_is_wrong_and_fails(tmp_path: Path) -> None:
     dataset_of(tmp_path / "d", [walk(0), walk(1)], [walk(9)], licence="unknown")
     command = [sys.executable, "-m", "genie.cli.app"]
-    done = subprocess.run([*command, "dataset", "check", str(tmp_path / "d")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "dataset", "check", str(tmp_path / "d")], capture_output=True, text=True, timeout=280)
     assert done.returncode == 1
     assert "licence unknown" in done.stdout
     assert json.loads((tmp_path / "d" / CARD_FILE).read_text())["leaks"]["copied"] == 0
     done = subprocess.run(
-        [*command, "train", str(tmp_path / "d"), "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=60
+        [*command, "train", str(tmp_path / "d"), "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 2
     assert "--allow-unknown-licence" in done.stderr

@@ -158,18 +158,24 @@ def replay(
     backend: BackendOption = None,
 ) -> None:
     """Replay a session and say whether every frame is the one that was shown; exit status 1 if not."""
+    from genie.sessions.format import Runtime
     from genie.sessions.reading import check_same_weights, read_session
     from genie.sessions.replay import replay as paint_again
     from genie.sessions.replay import verify as make_again
 
     recording = read_session(file)
     console = Console()
-    made = recording.header.runtime.backend
+    made = recording.header.runtime
     if verify:
         opened = _open(recording, world, device, backend)
         check_same_weights(recording, opened, file)
-        if opened.backend != made:
-            console.print(f"recorded on {made}, simulated on {opened.backend}: another back end rounds differently, so expect differences.")
+        here = Runtime.here(opened)
+        if (here.backend, here.threads) != (made.backend, made.threads):
+            console.print(
+                f"recorded on {made.backend} with {made.threads} threads, simulated on {here.backend} with {here.threads}: "
+                f"these may round differently.",
+                highlight=False,
+            )
         with _bar(console, "simulating") as progress:
             outcome = make_again(recording, opened, progress)
         how = f"simulated again on {opened.backend}"

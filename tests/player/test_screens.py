@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 import genie
 from genie.sessions.reading import read_session
+from genie.sessions.session import Session
 from player import settings as user
 from player.app import App
 from player.launch import open_app
@@ -46,6 +48,25 @@ def test_home_opens_a_world_with_one_key(home: Player, coinrun: genie.World) -> 
     home.key(pygame.K_RETURN)
     home.to("Play")
     home.frames(2)
+
+
+def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, folders: Path) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    session = Session.start(coinrun, seed=4, journal=folders / "running")
+    for _ in range(7):
+        session.step("right")
+    shutil.copytree(folders / "running", home.app.shelf.place("journals") / "left-behind")  # as a killed process leaves it
+    session.close()
+    home.app.rebuild()
+    home.press("recover:left-behind")
+    home.to("Pause")
+    assert (home.shown.index, home.shown.branch) == (7, 0)
+    home.key(pygame.K_p)
+    home.frames(2)
+    home.app.close()
+    [kept] = home.app.shelf.sessions()
+    assert read_session(kept).frames >= 9
+    assert home.app.shelf.crashed() == []
 
 
 def test_a_pad_alone_goes_everywhere(player: Player) -> None:

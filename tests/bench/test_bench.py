@@ -67,6 +67,7 @@ def test_the_reference_draws_what_the_engine_draws() -> None:
     sampler = ReferenceSampler(open_bundle("coinrun"), frame, seed=4)
     rollout = world.start(np.stack([frame]), seed=4)
     state, engine = rollout._batch.state, world.engine
+    nothing = engine.codec.pack(np.zeros((1, *engine.codec.code_shape), np.int64), np.zeros((1, 2), np.int64))
     for _ in range(world.manifest.dynamics.context - 1):
-        engine.commit(state, np.zeros(1, np.int64), np.zeros((1, *engine.noise_shape[1:]), np.int64), state.frame)
+        engine.commit(state, np.zeros(1, np.int64), nothing, state.frame)
     assert np.abs(sampler.step(10).astype(int) - rollout.step(10).astype(int)).max() <= 1

@@ -120,7 +120,7 @@ def test_standing_still_ends_an_episode_and_is_left_out(tmp_path: Path) -> None:
 
 
 def test_black_borders_are_removed_and_named(tmp_path: Path) -> None:
-    inner = scene(0, 120, 72, 96)
+    inner = scene(3, 120, 72, 96)
     frames = np.zeros((120, 96, 128, 3), np.uint8)
     frames[:, 12:84, 16:112] = inner
     dataset, report = imported([film(tmp_path / "a.mp4", frames, 15)], tmp_path / "d", shortest=1.0)

@@ -22,6 +22,7 @@ OUTSIDE = 0.99  # quantile of real frames' distances to the reference that a loo
 COLOUR_LEVELS = 16  # a channel, for colour entropy
 RETURN_SLACK = 4  # frames more on the way back than on the way out
 RETURNS = (4, 8, 16)  # frames held
+LEFT_PSNR = 20.0  # dB: a walk is judged where the real game's picture at the turn is less like the start than this
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -208,10 +209,11 @@ def returned(frames: np.ndarray, start: np.ndarray, out: int) -> tuple[np.ndarra
     """A walk away and back: uint8 [B, 2k + RETURN_SLACK, H, W, 3] and the frame it set out from [B, H, W, 3], k = `out`.
 
     Returns:
-        The best PSNR in dB against the start on the way back, and how much that is above the PSNR at the turning point: [B] twice.
+        The best PSNR in dB against the start from the turning point on, and how much that is above the PSNR at the turning point
+        (so 0 or more): [B] twice.
     """
     likeness = frame_psnr(squared_error(frames, start[:, None]))
-    best = likeness[:, out:].max(axis=1)
+    best = likeness[:, out - 1 :].max(axis=1)
     return best, best - likeness[:, out - 1]
 
 
@@ -221,7 +223,8 @@ def revisit_section(starts: np.ndarray, walks: dict[int, dict[str, np.ndarray]],
     lines: dict[str, list[Estimate]] = {"world": [], "real": [], "blind": []}
     for out, frames in walks.items():
         found = {label: returned(clips, starts, out) for label, clips in frames.items()}
-        best, gain = ({label: mean_of(pair[i], episodes, seed) for label, pair in found.items()} for i in (0, 1))
+        left = frame_psnr(squared_error(frames["real"][:, out - 1], starts)) < LEFT_PSNR  # the others stood before a wall
+        best, gain = ({label: mean_of(np.where(left, pair[i], np.nan), episodes, seed) for label, pair in found.items()} for i in (0, 1))
         metrics += [
             Metric(name=f"revisit_{out}", title=f"left {out}, right {out}: best PSNR against the start", unit="dB", world=best["world"],
                    real=best["real"], blind=best["blind"]),

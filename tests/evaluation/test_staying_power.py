@@ -97,6 +97,19 @@ def test_a_walk_that_returns_one_that_does_not_and_a_world_that_stands_still() -
     assert np.allclose(best, 58.92, atol=0.01) and np.allclose(gain, 0)  # so the best alone would praise a frozen world
 
 
+def test_only_walks_on_which_the_real_game_went_somewhere_are_judged() -> None:
+    rng = np.random.default_rng(8)
+    start = rng.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)
+    walk = rng.integers(0, 255, (2, 8 + s.RETURN_SLACK, 16, 16, 3), dtype=np.uint8)
+    walk[:, 7] = start  # back after four to the left and four to the right
+    real = walk.copy()
+    real[1] = start[1]  # a wall: the second clip never left
+    section = s.revisit_section(start, {4: {"world": walk, "real": real, "blind": walk}}, np.arange(2))
+    gain = next(metric for metric in section.metrics if metric.name == "revisit_gain_4")
+    assert gain.real is not None and gain.real.value is not None and gain.real.value > 40
+    assert gain.world.value == gain.real.value  # of the first clip alone
+
+
 def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() -> None:
     rng = np.random.default_rng(6)
     batch, length = 4, 128

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +39,7 @@ class Workspace:
         self.folder = folder
         self.seconds: dict[str, float] = {}  # of each part, without those that it asked for meanwhile
         self.skipped: list[str] = []
+        self._made: set[str] = set()  # in this run
         self._inside = 0.0  # seconds of the parts that were made within the current one
         path = folder / SETTINGS
         if path.exists():
@@ -49,6 +51,9 @@ class Workspace:
             write_json(path, settings.model_dump(mode="json"))
         self._parts = folder / "parts"
         self._parts.mkdir(exist_ok=True)
+        for kept in self._parts.glob("*.seconds"):
+            with suppress(ValueError):  # half written: nothing hangs on it
+                self.seconds[kept.stem] = float(_small(kept))
 
     def section(self, name: str, compute: Callable[[], Section]) -> Section:
         """A family's section, kept or measured now."""
@@ -98,18 +103,12 @@ class Workspace:
     def _note(self, name: str, seconds: float) -> None:
         """Wall times are kept too, so that a resumed report shows what each part took when it was measured."""
         self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)  # a family's arrays may bear its name
-        self._seconds_of(name).write_text(f"{self.seconds[name]:.2f}")
+        self._made.add(name)
+        (self._parts / f"{name}.seconds").write_text(f"{self.seconds[name]:.2f}")
 
     def _keep(self, path: Path) -> None:
-        name = path.stem
-        if name in self.seconds:  # of this very run
-            return
-        self.skipped.append(name)
-        if self._seconds_of(name).exists():
-            self.seconds[name] = float(_small(self._seconds_of(name)))
-
-    def _seconds_of(self, name: str) -> Path:
-        return self._parts / f"{name}.seconds"
+        if path.stem not in self._made:
+            self.skipped.append(path.stem)
 
     def _refuse_other(self, path: Path, settings: Settings) -> None:
         try:

@@ -48,6 +48,7 @@ def test_finished_parts_are_not_measured_again(tmp_path: Path) -> None:
         assert workspace.section("s", section).title == "S"
         assert workspace.arrays("a", arrays)["frames"].sum() == 276
     assert calls == ["section", "arrays"]
+    assert workspace.seconds.keys() == {"s", "a"}  # a report made anew shows what each part took when it was measured
     assert workspace.skipped == ["s", "a"]  # in the second run; in the first they were made
 
 

@@ -55,7 +55,7 @@ def game(resolution: tuple[int, int] | None = None) -> Game:
 
 def dataset_info(train_frames: int, held_out_frames: int, seed: int, environments: int = ENVIRONMENTS) -> DatasetInfo:
     """The attributes of a CoinRun dataset of this size."""
-    return recorder.dataset_info(game(), train_frames, held_out_frames, seed, environments)
+    return recorder.dataset_info(game(), train_frames, held_out_frames, seed, environments, policies.StickyMixed().recipe(game()))
 
 
 def record(

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from genie.data.games.game import Game, Moment, VectorGame
 from genie.data.recorder import dataset_info
 from genie.data.store import SPLITS, DatasetWriter, Split
-
-
-class Person:
-    """The recipe's words for a person at the keys."""
-
-    def __init__(self, consent: str) -> None:
-        self._consent = consent
-
-    def make(self, game: Game, count: int, rng: np.random.Generator) -> Any:
-        raise NotImplementedError("a person is asked by the window, step by step")
-
-    def recipe(self, game: Game) -> dict[str, Any]:
-        return {"policy": "human", "consent": self._consent, "action_repeat": game.skip}
 
 
 class HumanRecording:
@@ -35,7 +21,8 @@ class HumanRecording:
 
     def __init__(self, path: str | Path, game: Game, train_frames: int, held_out_frames: int, seed: int, consent: str) -> None:
         self.game = game
-        self._writer = DatasetWriter(path, dataset_info(game, train_frames, held_out_frames, seed, 1, Person(consent)))
+        played = {"policy": "human", "consent": consent, "action_repeat": game.skip}
+        self._writer = DatasetWriter(path, dataset_info(game, train_frames, held_out_frames, seed, 1, played))
         self._seed = seed
         self._games: dict[Split, VectorGame] = {}
         self.split: Split = "train"

@@ -48,7 +48,7 @@ def contact_sheet(dataset: Dataset, episodes: int = 8, frames: int = 12, skip: i
         data = dataset.split(split)
         reader = FrameReader(data.frames)
         longest_first = np.argsort(data.episode_starts - data.episode_ends, kind="stable")
-        chosen = longest_first[np.linspace(0, len(longest_first) - 1, episodes // 2 + 2).astype(int)[1:-1]]
+        chosen = longest_first[np.unique(np.linspace(0, len(longest_first) - 1, episodes // 2 + 2).astype(int)[1:-1])]
         for episode in chosen:
             start, end = int(data.episode_starts[episode]), int(data.episode_ends[episode])
             rows.append(reader.read(start, max(1, min(frames, (end - start) // skip)), skip))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from genie.data.store import SPLITS, DatasetInfo, DatasetWriter, Split
 
 
 def dataset_info(
-    game: Game, train_frames: int, held_out_frames: int, seed: int, environments: int, policy: PolicyMaker | None = None
+    game: Game, train_frames: int, held_out_frames: int, seed: int, environments: int, played: Mapping[str, Any]
 ) -> DatasetInfo:
-    """The attributes of a recording of this game, size and policy."""
+    """The attributes of a recording of this game and size; `played` says for the recipe who plays."""
     return DatasetInfo(
         name=game.name,
         resolution=game.resolution,
@@ -28,7 +29,7 @@ def dataset_info(
             "game": game.source,
             **game.about,
             "levels": {name: list(levels) for name, levels in game.levels.items()},
-            **(policy or StickyMixed()).recipe(game),
+            **played,
             "environments": environments,
             "seed": seed,
         },
@@ -55,7 +56,7 @@ def record(
     """
     policy = policy or StickyMixed()
     environments = environments or game.environments
-    writer = DatasetWriter(path, dataset_info(game, train_frames, held_out_frames, seed, environments, policy))
+    writer = DatasetWriter(path, dataset_info(game, train_frames, held_out_frames, seed, environments, policy.recipe(game)))
     for order, split in enumerate(SPLITS):
         if writer.wanted(split) > 0:
             entropy = [seed, order, writer.committed[split]]  # a resumed recording goes on to new levels, not the same

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from genie.data.games.game import Game
+from typing import TYPE_CHECKING
+
 from genie.errors import GenieError
+
+if TYPE_CHECKING:
+    from genie.data.games.game import Game  # the command line lists the names, and need not load what reads data for that
 
 DOOM = ("doom-my-way-home", "doom-take-cover", "doom-health-gathering-supreme")
 PROCGEN = ("coinrun", "bigfish", "bossfight", "caveflyer", "chaser", "climber", "dodgeball", "fruitbot", "heist", "jumper", "leaper",

@@ -1,6 +1,7 @@
-"""Do CoinRun's crates stay? Solid orange pixels in rollouts from held-out clips whose prompt shows a crate.
+"""Do CoinRun's crates and coins stay? How much of those that the prompt showed is still in its place, in rollouts under the recorded keys.
 
-Moving: the recorded keys for 10 frames, where the real game shows a crate in every frame. Still: noop held for 64 frames.
+Moving: clips that are in motion when the prompt ends. Still: noop held for 64 frames. Beside the world stand what its tokenizer keeps when
+it sees every real frame, and the world under random keys.
 
     python benchmarks/crate_presence.py coinrun --data data/coinrun
 """
@@ -14,35 +15,50 @@ import numpy as np
 import typer
 
 import genie
-from genie.data.clips import ClipSampler
+from genie.data.clips import Clips, ClipSampler
 from genie.data.store import Dataset
-from genie.evaluation.permanence import crate_shown, kept
-from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll
+from genie.evaluation.permanence import coins, crates, in_place
+from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, seen_since
+from genie.world import World
 
-HORIZON = 10
+MOVING, STILL = (1, 4, 10, 32), (1, 16, 64)
+THINGS = {"crates": crates, "coins": coins}
 
 
-def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 64, seed: int = 0, backend: str = "onnx") -> None:
-    """Print the share of rollouts that still show a crate, moving and still."""
+def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 192, seed: int = 0, backend: str = "onnx") -> None:
+    """Print the shares, moving and still."""
     opened = genie.load_world(world, device="cpu", backend=backend)
-    sampler = ClipSampler(Dataset(data).split("held_out"), PROMPT_FRAMES + HORIZON, opened.frame_skip, seed)
-    latent = sum(action.kind == "latent" for action in opened.actions)
+    held_out = Dataset(data).split("held_out")
+    rng = np.random.default_rng([seed, 5])
 
-    moving = clips_in_motion(sampler, clips)
-    actions = moving.actions[:, PROMPT_FRAMES - 1 :] + latent
-    made = roll(opened.engine, opened.action_table, opened.sampling, moving.frames[:, :PROMPT_FRAMES], actions, seed)
-    truth, shown = crate_shown(moving.frames)[:, PROMPT_FRAMES - 1 :], crate_shown(made)
-    for step in (1, 4, HORIZON):
-        judged = kept(truth, shown, step)
-        print(f"moving, {step} frames on: {np.nanmean(judged):.0%} of {np.isfinite(judged).sum()} clips")
+    moving = clips_in_motion(ClipSampler(held_out, PROMPT_FRAMES + max(MOVING), opened.frame_skip, seed), clips)
+    keys = np.array([action.id for action in opened.actions if action.kind == "recorded"])
+    report(
+        opened, moving, keys[moving.actions[:, PROMPT_FRAMES - 1 :]], rng.choice(keys, moving.actions[:, PROMPT_FRAMES - 1 :].shape), MOVING
+    )
 
-    everywhere = sampler.spread(4 * clips).frames[:, :PROMPT_FRAMES]
+    everywhere = ClipSampler(held_out, PROMPT_FRAMES, opened.frame_skip, seed).spread(4 * clips).frames
     still = (everywhere[:, -1] != everywhere[:, -2]).any(axis=-1).mean(axis=(-1, -2)) < 0.02
-    prompts = everywhere[still & crate_shown(everywhere[:, -1])]
-    noop = np.full((len(prompts), 64), opened.action_table.idle.id)
-    shown = crate_shown(roll(opened.engine, opened.action_table, opened.sampling, prompts, noop, seed))
-    for step in (1, 16, 64):
-        print(f"still, {step} frames on: {shown[:, step - 1].mean():.0%} of {len(prompts)} clips")
+    lasting = np.concatenate([everywhere[still], np.repeat(everywhere[still, -1:], max(STILL), axis=1)], axis=1)
+    noop = np.full((len(lasting), max(STILL)), opened.action_table.idle.id)
+    report(opened, Clips(lasting, noop, noop), noop, None, STILL)
+
+
+def report(world: World, clips: Clips, actions: np.ndarray, others: np.ndarray | None, steps: tuple[int, ...]) -> None:
+    """Print a line a thing: shares at each of the steps."""
+    codec, prompts, truth = world.engine.codec, clips.frames[:, :PROMPT_FRAMES], clips.frames[:, PROMPT_FRAMES:]
+    seen = seen_since(codec.motion(codec.encode(clips.frames)), PROMPT_FRAMES, world.resolution, 1)[:, PROMPT_FRAMES:]
+    made = {"world": roll(world.engine, world.action_table, world.sampling, prompts, actions)}
+    made["tokenizer"] = codec.unrolled(clips.frames)[0][:, PROMPT_FRAMES:]
+    if others is not None:
+        made["random keys"] = roll(world.engine, world.action_table, world.sampling, prompts, others)
+    for thing, pixels in THINGS.items():
+        for label, frames in made.items():
+            shares = [in_place(pixels(truth[:, step - 1]), pixels(frames[:, step - 1]), seen[:, step - 1]) for step in steps]
+            shown = "  ".join(
+                f"{step}: {np.nanmean(share):.0%} of {np.isfinite(share).sum()}" for step, share in zip(steps, shares, strict=True)
+            )
+            print(f"{'moving' if others is not None else 'still'}, {thing}, {label}: {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class DynamicsConfig(BaseModel):
     heads: int = Field(default=4, ge=1, le=64)
     context: int = Field(default=12, ge=2, le=256)  # slots a position can look back to, its own included
     frame_width: int = Field(default=64, ge=8, le=512)  # channels of the frame embedding
+    trail: int = Field(default=0, ge=0, le=16)  # past scrolls that the next one is guessed from, beside the frames
 
     @model_validator(mode="after")
     def _fits(self) -> DynamicsConfig:

@@ -109,7 +109,9 @@ class Dynamics(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         width = config.width
         scales = int(math.log2(tokenizer.stride // PATCH)) + 1
-        self.motion = MotionHead(tokenizer.resolution, tokenizer.reach, config.actions, width) if tokenizer.scrolls else None
+        self.motion: MotionHead | None = None
+        if tokenizer.scrolls:
+            self.motion = MotionHead(tokenizer.resolution, tokenizer.reach, config.actions, width, config.trail)
         self.frame = Pyramid(6 if self.motion is None else 9, config.frame_width, 1, scales)
         self._folds = [tokenizer.stride // (PATCH << scale) for scale in range(scales)]
         self.frame_out = nn.Conv2d(config.frame_width * sum(fold**2 for fold in self._folds), width, 3, padding=1)
@@ -127,11 +129,14 @@ class Dynamics(nn.Module):
         """What each value of each code adds to a position, [G, V+1, D]; the last row is MASK."""
         return torch.cat([self.code_in(), self.mask[:, None]], dim=1)
 
-    def expect(self, frames: Tensor, actions: Tensor) -> Tensor:
-        """Where the picture will scroll in each slot, int64 [B, T, 2]: the two frames before, float [B, T, 6, H, W], and the action."""
+    def expect(self, frames: Tensor, actions: Tensor, trail: Tensor) -> Tensor:
+        """Where the picture will scroll in each slot, int64 [B, T, 2].
+
+        It depends on the two frames before, float [B, T, 6, H, W], the action [B, T] and the trail of scrolls [B, T, K, 3].
+        """
         if self.motion is None:
             return torch.zeros(*actions.shape, 2, dtype=torch.int64, device=actions.device)
-        return self.motion.choose(self.motion(frames.flatten(0, 1), actions.flatten())).unflatten(0, actions.shape)
+        return self.motion.choose(self.motion(frames.flatten(0, 1), actions.flatten(), trail.flatten(0, 1))).unflatten(0, actions.shape)
 
     def embed_frames(self, frames: Tensor, motion: Tensor | None) -> Tensor:
         """The two frames before each slot, float [B, T, 6, H, W], and where the picture scrolls -> [B, T, N, D]."""

@@ -118,3 +118,28 @@ def roll(
         batch = BatchRollout.begin(engine, table, sampling, prompts[part], seeds=range(seed + i, seed + i + len(prompts[part])))
         made.append(np.stack([step(batch, column) for column in actions[part].T], axis=1))
     return np.concatenate(made)
+
+
+def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int) -> np.ndarray:
+    """Which cells of every frame show only what the prompt's last frame showed.
+
+    Args:
+        motion: int [B, T-1, 2], how the picture scrolls from frame to frame.
+        prompt: frames that are all known.
+        resolution: (height, width) in pixels.
+        side: of a cell, in pixels.
+
+    Returns:
+        bool [B, T, height/side, width/side].
+    """
+    batch, steps = motion.shape[:2]
+    sees = []
+    for axis, size in enumerate(resolution):
+        low, high = np.zeros((batch, 1), np.int64), np.full((batch, 1), size)  # what is known is a rectangle
+        first = np.arange(0, size, side)
+        sees.append(np.ones((batch, steps + 1, len(first)), np.bool_))
+        for t in range(prompt, steps + 1):
+            offset = motion[:, t - 1, axis, None]
+            low, high = np.clip(low + offset, 0, size), np.clip(high + offset, 0, size)
+            sees[-1][:, t] = (first >= low) & (first + side <= high)
+    return sees[0][..., :, None] & sees[1][..., None, :]

@@ -1,6 +1,6 @@
 import torch
 
-from genie.motion import MotionHead
+from genie.motion import MotionHead, trails
 from tokenizer.motion import move
 
 REACH = (10, 6)
@@ -26,9 +26,45 @@ def test_the_head_learns_that_the_picture_falls_faster_and_what_an_action_does()
 
     for step in range(120):
         frames, actions, following = batch(step)
-        loss = head.loss(head(frames, actions), following)
+        loss = head.loss(head(frames, actions, torch.zeros(32, 0, 3, dtype=torch.int64)), following)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     frames, actions, following = batch(1000)
-    assert (head.choose(head(frames, actions)) == following).float().mean() > 0.8
+    found = head.choose(head(frames, actions, torch.zeros(32, 0, 3, dtype=torch.int64)))
+    assert (found == following).float().mean() > 0.8
+
+
+def test_a_trail_holds_the_newest_step_first_and_nothing_from_before_the_sequence() -> None:
+    motion = torch.tensor([[[3, -1], [0, 2], [-10, 6]]])
+    found = trails(motion, torch.tensor([[1, 0, 1]]), 2, REACH)
+    assert found.shape == (1, 3, 2, 3)
+    assert found[0, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert found[0, 1].tolist() == [[14, 6, 2], [0, 0, 0]]
+    assert found[0, 2].tolist() == [[11, 9, 1], [14, 6, 2]]
+    assert trails(motion, torch.tensor([[1, 0, 1]]), 0, REACH).shape == (1, 3, 0, 3)
+
+
+def test_a_trail_tells_what_two_frames_hide() -> None:
+    """The picture goes right by one pixel every second step; the last two frames alone leave a coin to toss."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    right = {}
+    for steps in (0, 3):
+        head = MotionHead((64, 64), REACH, actions=1, width=32, trail=steps)
+        optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3)
+        pictures = torch.rand(64, 3, 16, 16, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3) * 2 - 1
+        for step in range(80):
+            phase = torch.randint(0, 3, (64, 1), generator=generator)
+            columns = torch.where((phase + torch.arange(4)) % 3 == 2, 2, 1)  # 1, 1, 2, 1, 1, 2, …
+            motion = torch.stack([torch.zeros_like(columns), columns], dim=-1)
+            frames = torch.cat([pictures, move(pictures, motion[:, -2])], dim=1)
+            trail = trails(motion, torch.zeros(64, 4, dtype=torch.int64), steps, REACH)[:, -1]
+            logits = head(frames, torch.zeros(64, dtype=torch.int64), trail)
+            if step < 79:
+                loss = head.loss(logits, motion[:, -1])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        right[steps] = (head.choose(logits) == motion[:, -1]).all(1).float().mean().item()
+    assert right[3] > 0.95 > right[0]

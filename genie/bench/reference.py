@@ -12,6 +12,7 @@ import torch
 
 from genie.bundle import Bundle
 from genie.dynamics import Dynamics
+from genie.motion import trails
 from genie.runtime.graphs import PaintGraph, choose, code_block
 from genie.runtime.noise import uniform
 from genie.weights import load_models
@@ -53,7 +54,9 @@ class ReferenceSampler:
         total = self._shape[0] * self._shape[1]
         for done in range(1, sampling.passes + 1):
             shown = torch.cat([torch.ones_like(past, dtype=torch.bool), known[:, None]], dim=1)
-            motion = torch.stack([*self._motion, self._dynamics.expect(pairs, actions)[:, -1]], dim=1)
+            motion = torch.stack([*self._motion, torch.zeros_like(self._motion[-1])], dim=1)
+            trail = trails(motion, actions, self._dynamics.config.trail, self._dynamics.tokenizer.reach)
+            motion[:, -1] = self._dynamics.expect(pairs, actions, trail)[:, -1]
             logits = self._dynamics(pairs, torch.cat([past, codes[:, None]], dim=1), shown, actions, motion)[:, -1]
             order = sampling.confidence_noise * (1 - done / sampling.passes)
             kept = sampling.kept_after(done, total)

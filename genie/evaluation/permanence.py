@@ -1,4 +1,4 @@
-"""Object permanence: is the player's figure there, and only once; do things stay that the real game shows all the while.
+"""Object permanence: is the player's figure there, and only once; do the things stay that the prompt showed, each in its place.
 
 What a figure or a crate looks like is a game's own matter: `PROBES` has a plain test of colours for each game that has one. The real
 frames are judged beside the rollouts, so that a test that does not fit the data at hand is seen to be useless.
@@ -20,17 +20,20 @@ LEAST_ON_REAL = 0.95  # a probe that sees the figure in fewer of the real frames
 MIDDLE = (slice(26, 39), slice(28, 40))  # CoinRun: rows, columns the agent can stand in; the camera keeps it there
 LEAST = 8  # pixels of an agent; whole it has about 20
 AGENT_BOX = (7, 6)  # rows, columns of the box that is searched for a second one
-SOLID = (4, 3)  # rows, columns that must all be orange for a crate: more than a ledge's edge
+SOLID = (4, 3)  # rows, columns of the patches that a crate consists of: more than a ledge's edge
+COIN = (1, 2)
+NEAR = 2  # pixels that a thing may be off
+LEAST_THING = 4  # pixels that the real game must show of a thing
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Tests of a game's own things; each maps uint8 [..., H, W, 3] to bool [...]."""
+    """Tests of a game's own things, on uint8 [..., H, W, 3]."""
 
     resolution: tuple[int, int]
-    agent: Callable[[np.ndarray], np.ndarray]  # it is there
-    second: Callable[[np.ndarray], np.ndarray]  # there is another one
-    things: dict[str, Callable[[np.ndarray], np.ndarray]]  # "crate": one is in the picture
+    agent: Callable[[np.ndarray], np.ndarray]  # bool [...]: it is there
+    second: Callable[[np.ndarray], np.ndarray]  # bool [...]: there is another one
+    things: dict[str, Callable[[np.ndarray], np.ndarray]]  # "crate": bool [..., H, W], its pixels
 
 
 def agent_pixels(frames: np.ndarray) -> np.ndarray:
@@ -52,11 +55,28 @@ def second_agent(frames: np.ndarray) -> np.ndarray:
     return np.asarray((_box_sums(found, AGENT_BOX) >= LEAST).any(axis=(-1, -2)))
 
 
-def crate_shown(frames: np.ndarray) -> np.ndarray:
-    """A solid patch of orange."""
+def crates(frames: np.ndarray) -> np.ndarray:
+    """The pixels of CoinRun's crates: solid patches of orange."""
     red, green, blue = (frames[..., channel].astype(np.int16) for channel in range(3))
     orange = (red > 150) & (green > 85) & (green < 150) & (blue < 95) & (red - green > 40)
-    return (_box_sums(orange, SOLID) == SOLID[0] * SOLID[1]).any(axis=(-1, -2))
+    return _solid(orange, SOLID)
+
+
+def coins(frames: np.ndarray) -> np.ndarray:
+    """The pixels of CoinRun's coin: solid patches of yellow."""
+    red, green, blue = (frames[..., channel].astype(np.int16) for channel in range(3))
+    return _solid((red > 150) & (green > 120) & (green - blue > 75) & (red - green < 65), COIN)
+
+
+def _solid(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """Those pixels [..., H, W] that lie in a box of h × w filled with them."""
+    return _near(_box_sums(pixels, box) == box[0] * box[1], box)
+
+
+def _near(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """bool [..., H, W] -> [..., H+h-1, W+w-1]: whether any holds in the box of h × w that ends there."""
+    around = [(0, 0)] * (pixels.ndim - 2) + [(size - 1, size - 1) for size in box]
+    return np.asarray(_box_sums(np.pad(pixels, around), box) > 0)
 
 
 def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
@@ -67,16 +87,25 @@ def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
     return total[..., high:, wide:] - total[..., :-high, wide:] - total[..., high:, :-wide] + total[..., :-high, :-wide]
 
 
-PROBES = {"coinrun": Probe((64, 64), agent_there, second_agent, {"crate": crate_shown})}
+PROBES = {"coinrun": Probe((64, 64), agent_there, second_agent, {"crate": crates, "coin": coins})}
 
 
-def kept(truth: np.ndarray, made: np.ndarray, step: int) -> np.ndarray:
-    """Does a thing stay: bool [B, 1 + S] (the last prompt frame and the truth after it) and bool [B, S] -> float [B].
+def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """How much of a thing is still where the real game has it: bool [B, H, W] three times -> float [B].
 
-    Judged only where the truth shows it in every frame up to the step (NaN elsewhere): what left the view need not come back.
+    Args:
+        truth: its pixels in the real frames.
+        made: its pixels in the world's.
+        seen: pixels of the real frames that the prompt showed already (`genie.horizons.seen_since`, cells of one pixel).
+
+    Returns:
+        The share of the real thing's pixels that the world shows no further than `NEAR` pixels off; NaN where the real game shows
+        fewer than `LEAST_THING` of them.
     """
-    judged = truth[:, : step + 1].all(axis=1)
-    return np.where(judged, made[:, step - 1].astype(float), np.nan)
+    there = truth & seen
+    around = _near(made, (2 * NEAR + 1, 2 * NEAR + 1))[..., NEAR:-NEAR, NEAR:-NEAR]
+    count = there.sum(axis=(-1, -2))
+    return np.where(count >= LEAST_THING, (there & around).sum(axis=(-1, -2)) / np.maximum(count, 1), np.nan)
 
 
 def permanence_section(
@@ -85,6 +114,7 @@ def permanence_section(
     real: np.ndarray,
     real_episodes: np.ndarray,
     clips: dict[str, np.ndarray],
+    seen: np.ndarray,
     prompt_frames: int,
     horizons: tuple[int, ...],
     episodes: np.ndarray,
@@ -96,6 +126,7 @@ def permanence_section(
         long: uint8 [B, T, H, W, 3].
         real: uint8 [M, H, W, 3] of held-out levels.
         clips: "truth" uint8 [N, P + S, …]; "world", "blind" and the tokenizer's round trip "tokenizer" [N, S, …].
+        seen: bool [N, S, H, W]: pixels of the truth that the prompt's last frame showed.
     """
     batch, length = long.shape[:2]
     rollouts = np.arange(batch)
@@ -123,24 +154,28 @@ def permanence_section(
         "exactly one, real": (real_one,) * len(marks),
     }
     curves = [Curve(name="agent", title="The agent, in the frames up to a horizon", x=marks, lines=lines)]
-    for thing, shows in probe.things.items():
-        truth = shows(clips["truth"])[:, prompt_frames - 1 :]
-        made = {label: shows(frames) for label, frames in clips.items() if label != "truth"}
-        stays: dict[str, list[Estimate]] = {label: [] for label in made}
+    names = {"world": "world", "blind": "random actions", "tokenizer": "the tokenizer's round trip"}
+    for thing, pixels in probe.things.items():
+        truth = pixels(clips["truth"][:, prompt_frames:])
+        stays: dict[str, list[Estimate]] = {label: [] for label in names if label in clips}
         for step in horizons:
-            estimates = {label: mean_of(kept(truth, found, step), episodes, seed) for label, found in made.items()}
-            judged = int(np.isfinite(kept(truth, made["world"], step)).sum())
+            at = step - 1
+            found = {label: in_place(truth[:, at], pixels(clips[label][:, at]), seen[:, at]) for label in stays}
+            estimates = {label: mean_of(shares, episodes, seed) for label, shares in found.items()}
+            judged = int(np.isfinite(found["world"]).sum())
+            trip = estimates["tokenizer"].value if "tokenizer" in estimates else None
             metrics.append(
                 Metric(
-                    name=f"{thing}_kept_{step}", title=f"{thing} kept, {step} frame{'s' * (step > 1)} on", world=estimates["world"],
-                    real=Estimate(value=1.0, low=1.0, high=1.0) if judged else None, blind=estimates.get("blind"), headline=step == 10,
-                    note=f"{judged} clips in which the real game shows one in every frame"
-                    + (f"; the tokenizer's round trip: {estimates['tokenizer'].value:.0%}" if judged and "tokenizer" in estimates else ""),
+                    name=f"{thing}_kept_{step}", title=f"{thing}s still in place, {step} frame{'s' * (step > 1)} on",
+                    world=estimates["world"],
+                    real=Estimate(value=1.0, low=1.0, high=1.0) if judged else None, blind=estimates.get("blind"),
+                    headline=step in (10, 32),
+                    note=f"{judged} clips whose prompt showed one that the real game still shows"
+                    + (f"; the tokenizer's round trip: {trip:.0%}" if trip is not None else ""),
                 )
             )  # fmt: skip
             for label, estimate in estimates.items():
                 stays[label].append(estimate)
-        names = {"world": "world", "blind": "random actions", "tokenizer": "the tokenizer's round trip"}
-        curves.append(Curve(name=f"{thing}_kept", title=f"A {thing} that the real game keeps showing", x=horizons,
+        curves.append(Curve(name=f"{thing}_kept", title=f"How much of the {thing}s that the prompt showed is still in place", x=horizons,
                             lines={names[label]: tuple(values) for label, values in stays.items()}))  # fmt: skip
     return Section(name="permanence", title="Object permanence", metrics=tuple(metrics), curves=tuple(curves))

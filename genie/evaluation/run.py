@@ -18,7 +18,7 @@ from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
 from genie.evaluation.report import Metric, Report, Section, Settings
 from genie.evaluation.workspace import Workspace
-from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, roll
+from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, roll, seen_since
 from genie.machine import cores, processor
 from genie.runtime.rollout import BatchRollout
 from genie.world import World
@@ -359,9 +359,12 @@ class _Evaluation:
         trip = self.workspace.arrays("round_trip", lambda: {"frames": self.world.engine.codec.unrolled(self.material.frames)[0]})["frames"]
         if len(trip) == len(self.material.frames):
             clips["tokenizer"] = trip[:, self.prompt_frames :]
+        codec = self.world.engine.codec
+        motion = self.workspace.arrays("motion", lambda: {"motion": codec.motion(codec.encode(self.material.frames))})["motion"]
+        seen = seen_since(motion, self.prompt_frames, self.world.resolution, 1)
         return permanence.permanence_section(
-            probe, long, self.real["control"], self.real["episodes"], clips, self.prompt_frames, self.horizons, self.material.episodes,
-            self.seed,
+            probe, long, self.real["control"], self.real["episodes"], clips, seen[:, self.prompt_frames :], self.prompt_frames,
+            self.horizons, self.material.episodes, self.seed,
         )  # fmt: skip
 
 

@@ -109,6 +109,7 @@ def _graphs(
                 "actions": torch.zeros(BATCH, dtype=torch.int64),
                 "motion": motion(),
                 "forced": torch.tensor(False),
+                **({"trail": torch.zeros((BATCH, config.trail, 3), dtype=torch.int64)} if config.trail else {}),
             },
             ("embedding", "modulation", "chosen"),
         ),

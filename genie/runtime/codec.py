@@ -22,6 +22,7 @@ class Codec(ABC):
         self.code_shape = (config.positions, config.codes)
         self.token_shape = (config.token_rows, config.codes)
         self.reach, self._scrolls = config.reach, config.scrolls
+        self.code_stride = config.code_stride  # pixels of a cell's side
 
     def pack(self, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
         """Codes [B, P, G] and motion [B, 2] -> tokens [B, N, G]."""
@@ -34,9 +35,13 @@ class Codec(ABC):
     def unpack(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens [B, N, G] -> codes [B, P, G] and motion [B, 2], int64."""
         codes = np.ascontiguousarray(self.codes(tokens), np.int64)
+        return codes, self.motion(tokens)
+
+    def motion(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens [..., N, G] -> how the picture scrolls, int64 [..., 2]: rows down and columns right, in pixels."""
         if not self._scrolls:
-            return codes, np.zeros((len(tokens), 2), np.int64)
-        return codes, tokens[:, -1, :2].astype(np.int64) - np.array(self.reach)
+            return np.zeros((*tokens.shape[:-2], 2), np.int64)
+        return tokens[..., -1, :2].astype(np.int64) - np.array(self.reach)
 
     def codes(self, tokens: np.ndarray) -> np.ndarray:
         """Tokens [..., N, G] -> the codes among them, [..., P, G]."""

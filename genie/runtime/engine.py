@@ -58,6 +58,7 @@ class State:
     before: np.ndarray
     frame: np.ndarray
     memory: Memory
+    trail: np.ndarray  # int64 [B, K, 3]: the newest scrolls and their actions, see `genie.motion`; never changed in place
     settled: np.ndarray | None = None  # bool [B, N, G]: tokens of the newest slot that were known before its last sampling pass
 
     def copy(self) -> State:
@@ -148,14 +149,17 @@ class Engine(ABC):
 
     def start(self, frame: np.ndarray) -> State:
         """The state of B rollouts that show their first frame, uint8 [B, H, W, 3]."""
-        return State(frame, frame, self._memory(len(frame)))
+        return State(frame, frame, self._memory(len(frame)), np.zeros((len(frame), self.config.trail, 3), np.int64))
 
-    def step(self, state: State, actions: np.ndarray, noise: np.ndarray, sampling: Sampling) -> np.ndarray:
+    def step(
+        self, state: State, actions: np.ndarray, noise: np.ndarray, sampling: Sampling, motion: np.ndarray | None = None
+    ) -> np.ndarray:
         """Make the next frame of every rollout.
 
         Args:
             actions: int [B], rows of the action table.
             noise: float32 [B, passes, 2, P, G] in [0, 1).
+            motion: int64 [B, 2], where the picture scrolls; None: where the dynamics expects it to.
 
         Returns:
             The tokens of the new frame, int64 [B, N, G]; `state.frame` is the frame itself.
@@ -163,9 +167,10 @@ class Engine(ABC):
         with self._lock:
             if self.laps is not None:
                 self.laps.start()
-            made = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling))
+            made = self._make(state, self._slot(state.memory), actions, noise, self._passes(sampling), motion)
             self._lap("rest")
         state.memory.close_slot(self._places)
+        state.trail = self.longer_trail(state.trail, actions, made.motion)
         state.before, state.frame, state.settled = state.frame, made.frame, self._with_motion(made.settled)
         return self.codec.pack(made.codes, made.motion)
 
@@ -180,14 +185,20 @@ class Engine(ABC):
             self._force(state, self._slot(state.memory), actions, codes, known, motion)
         state.settled = self._with_motion(known)
         state.memory.close_slot(self._places)
+        state.trail = self.longer_trail(state.trail, actions, motion)
         state.before, state.frame = state.frame, frame
+
+    def longer_trail(self, trail: np.ndarray, actions: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        """A trail [B, K, 3] with one more step in front: actions int [B], motion int [B, 2]."""
+        newest = np.concatenate([motion + np.array(self.codec.reach), actions[:, None]], axis=1) + 1
+        return np.concatenate([newest[:, None], trail], axis=1)[:, : self.config.trail]
 
     @abstractmethod
     def _memory(self, batch: int) -> Memory:
         """An empty ring for `batch` rollouts."""
 
     @abstractmethod
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
+    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes, motion: np.ndarray | None) -> Made:
         """The next frame and what it is made of; writes the keys and values of the last pass at the slot's place."""
 
     @abstractmethod

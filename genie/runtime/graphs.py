@@ -24,7 +24,7 @@ CONFIDENCE_STEPS = 1024.0  # log-probabilities are compared on this grid, so tha
 
 
 class EmbedGraph(nn.Module):
-    """The last two frames and the action int64 [B] -> all that a slot's passes read of them, once for all passes.
+    """The last two frames, the action int64 [B] and the trail of scrolls int64 [B, K, 3] -> all that a slot's passes read of them.
 
     That is what the positions see, [B, N, D], the scales and shifts that the action puts after every norm, [B, 6L, D], and where the
     picture scrolls, int64 [B, 2]: the given `motion` where that is `forced` (bool []), else where the dynamics expects it to.
@@ -39,9 +39,13 @@ class EmbedGraph(nn.Module):
             with torch.no_grad():
                 self._modulation = modulation_table(dynamics)
 
-    def forward(self, before: Tensor, frame: Tensor, actions: Tensor, motion: Tensor, forced: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, before: Tensor, frame: Tensor, actions: Tensor, motion: Tensor, forced: Tensor, trail: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if trail is None:  # ONNX has no inputs without elements
+            trail = torch.zeros((1, 0, 3), dtype=torch.int64, device=actions.device)
         pair = torch.cat([to_float(before), to_float(frame)], dim=1)[:, None]
-        motion = torch.where(forced, motion, self.dynamics.expect(pair, actions[:, None])[:, 0])
+        motion = torch.where(forced, motion, self.dynamics.expect(pair, actions[:, None], trail[:, None])[:, 0])
         seen = self.dynamics.embed_frames(pair, motion[:, None])[:, 0]
         modulation = self._modulation if self._modulation is not None else modulation_table(self.dynamics)
         embedding = seen + self.dynamics.position + self.dynamics.action(actions)[:, None]

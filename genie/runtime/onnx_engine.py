@@ -162,7 +162,7 @@ class _Bound:
         self.known = [buffer(*tokens, dtype=np.bool_) for _ in range(2)]
         self.actions, self.keep = buffer(batch, dtype=np.int64), buffer(dtype=np.int64)
         self.given_motion, self.motion = (buffer(batch, 2, dtype=np.int64) for _ in range(2))
-        self.forced = buffer(dtype=np.bool_)
+        self.forced, self.trail = buffer(dtype=np.bool_), buffer(batch, c.trail, 3, dtype=np.int64)
         self.mask, self.rope = buffer(c.context - 1), buffer(2, c.head_width)
         self.noise, self.temperature, self.order = buffer(batch, *engine.noise_shape), buffer(), buffer()
         slot = (c.layers, batch, positions, c.heads, 1, c.head_width)
@@ -181,6 +181,7 @@ class _Bound:
                 "actions": self.actions,
                 "motion": self.given_motion,
                 "forced": self.forced,
+                **({"trail": self.trail} if c.trail else {}),
             },
             {"embedding": self.embedding, "modulation": self.modulation, "chosen": self.motion},
         )
@@ -285,8 +286,10 @@ class OnnxEngine(Engine):
             return Memory(keys, values)
         return _DeviceMemory(_on_device(keys, self.sessions.device), _on_device(values, self.sessions.device))
 
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
-        bound = self._filled(state, slot, actions)
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes, motion: np.ndarray | None = None
+    ) -> Made:
+        bound = self._filled(state, slot, actions, motion)
         self._lap("embed")
         bound.temperature.write(passes.temperature)
         bound.codes[0].write(0)
@@ -323,6 +326,7 @@ class OnnxEngine(Engine):
             ("before", state.before),
             ("frame", state.frame),
             ("actions", actions),
+            ("trail", state.trail),
             ("mask", slot.mask),
             ("rope", slot.rope),
         ):

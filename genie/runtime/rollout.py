@@ -152,6 +152,9 @@ class BatchRollout:
         first = len(self.history) - len(again) - 1
         self.state.memory.rewind(len(again))
         self.state.before, self.state.frame = self.history[max(0, first - 1)].frame, self.history[first].frame
+        self.state.trail = np.zeros_like(self.state.trail)
+        for step in self.history[1 : first + 1]:
+            self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, self.engine.codec.motion(step.codes))
         for step in again:
             self.engine.commit(self.state, step.actions, step.codes, step.frame)
 

@@ -70,6 +70,7 @@ class _Buffers:
         self.frame = empty(batch, *resolution, 3, dtype=torch.uint8)
         self.actions = empty(batch, dtype=torch.int64)
         self.motion, self.forced = empty(batch, 2, dtype=torch.int64), empty(dtype=torch.bool)
+        self.trail = empty(batch, config.trail, 3, dtype=torch.int64)
         self.codes = empty(batch, *noise_shape[1:], dtype=torch.int64)
         self.known = empty(batch, *noise_shape[1:], dtype=torch.bool)
         self.noise = empty(batch, passes, *noise_shape)
@@ -126,9 +127,18 @@ class TorchEngine(Engine):
         return Memory(keys, torch.zeros((*shape, c.context - 1, c.head_width), device=self.device))
 
     @torch.inference_mode()
-    def _make(self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes) -> Made:
+    def _make(
+        self, state: State, slot: Slot, actions: np.ndarray, noise: np.ndarray, passes: Passes, motion: np.ndarray | None = None
+    ) -> Made:
         buffers = self._filled(state, slot, actions, len(passes.keep))
-        buffers.fill(forced=False, noise=noise, temperature=passes.temperature, keep=passes.keep, order=passes.order)
+        buffers.fill(
+            forced=motion is not None,
+            motion=0 if motion is None else motion,
+            noise=noise,
+            temperature=passes.temperature,
+            keep=passes.keep,
+            order=passes.order,
+        )
         if self.device.type == "cuda":
             key = (len(actions), len(passes.keep))
             if key not in self._captured:
@@ -145,7 +155,7 @@ class TorchEngine(Engine):
         given = torch.from_numpy(np.ascontiguousarray(codes, np.int64)).to(self.device)
         fixed = torch.from_numpy(np.ascontiguousarray(known, np.bool_)).to(self.device)
         keys, values = state.memory.keys, state.memory.values
-        *embedded, _ = self._embed(buffers.before, buffers.frame, buffers.actions, buffers.motion, buffers.forced)
+        *embedded, _ = self._embed(buffers.before, buffers.frame, buffers.actions, buffers.motion, buffers.forced, buffers.trail)
         _, _, new_keys, new_values = self._pass(buffers, embedded, given, fixed, keys, values, 0)
         _store(keys, values, new_keys, new_values, buffers.place)
 
@@ -154,12 +164,13 @@ class TorchEngine(Engine):
         if key not in self._buffers:
             self._buffers[key] = _Buffers(*key, self.noise_shape, self._resolution, self, self.device)
         buffers = self._buffers[key]
-        buffers.fill(before=state.before, frame=state.frame, actions=actions, place=slot.place, mask=slot.mask, rope=slot.rope)
+        buffers.fill(before=state.before, frame=state.frame, actions=actions, trail=state.trail)
+        buffers.fill(place=slot.place, mask=slot.mask, rope=slot.rope)
         return buffers
 
     def _frame(self, b: _Buffers, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """The whole step over static buffers: nothing in it looks at a value."""
-        *embedded, motion = self._embed(b.before, b.frame, b.actions, b.motion, b.forced)
+        *embedded, motion = self._embed(b.before, b.frame, b.actions, b.motion, b.forced, b.trail)
         self._lap("embed")
         codes, known = b.codes, b.known
         for done in range(b.noise.shape[1]):

@@ -1,12 +1,13 @@
 """Stage three: the dynamics, on the tokenizer's unrolled frames and codes, under latent and recorded actions in equal parts.
 
 To be robust to its own mistakes the model sees noisy frames, frames with pieces out of place, wrong codes among the known ones, and
-contexts of both kinds that it will meet: the tokenizer's own frames (a rollout) and real ones (a prompt).
+contexts of every kind that it will meet: the tokenizer's own frames (a rollout that goes well), real ones (a prompt) and, where a world is
+trained further, its own rollouts (`genie.training.own_rollouts`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.dynamics import Dynamics, masked_loss, random_known
 from genie.horizons import PROMPT_FRAMES, clips_in_motion, measure
 from genie.latent_actions import LatentActionModel
+from genie.motion import MotionHead, trails
 from genie.pictures import grid
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchCodec, TorchEngine
 from genie.training.loop import Validation
-from genie.training.tokens import TokenReader
+from genie.training.own_rollouts import RolloutReader
+from genie.training.tokens import TokenReader, mixed_actions
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
 from tokenizer.motion import move
@@ -35,6 +38,7 @@ WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
 PIECES = 4  # replaced in each sequence
+MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 
 
@@ -47,8 +51,19 @@ class DynamicsData:
     skip: int = 2
     seed: int = 0
     real_share: float = 0.2  # of the batches come from real frames instead of the tokenizer's
+    own_share: float = 0.3  # of the batches come from rollouts of the model, where there are any
     validation_clips: int = 32
     horizon: int = 10
+
+
+@dataclass(frozen=True)
+class Scrolls:
+    """Single steps for the motion head, each with the K before it: the last two frames uint8 [M, 2, H, W, 3], motion int [M, K+1, 2] and
+    ids [M, K+1]."""
+
+    frames: np.ndarray
+    motion: np.ndarray
+    actions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,11 @@ class Sequences:
     """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), tokens [B, S, N, G] or None, ids [B, S]."""
 
     frames: np.ndarray
-    tokens: np.ndarray | None  # None: real frames, encoded on the fly
+    tokens: np.ndarray | None  # None: encoded on the fly
     actions: np.ndarray
+    own: np.ndarray | None = None  # what the model made instead of these frames
+    seen: np.ndarray | None = None  # bool [B, S, h, w]: cells of its frames that can be compared
+    scrolls: Scrolls | None = None
 
 
 class DynamicsObjective:
@@ -76,6 +94,7 @@ class DynamicsObjective:
         table: ActionTable,
         data: DynamicsData,
         sampling: Sampling,
+        rollouts: Path | None = None,
     ) -> None:
         torch.manual_seed(data.seed)
         self.model = Dynamics(config, tokenizer.config)
@@ -84,18 +103,27 @@ class DynamicsObjective:
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
         self._tokens = TokenReader(tokens)
+        self._own = RolloutReader(rollouts) if rollouts is not None else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
         self._held_out = clips_in_motion(held_out, data.validation_clips)
 
     def batch(self, step: int) -> Sequences:
         rng = np.random.default_rng([self._data.seed, 3, step])
+        sequences = self._sequences(rng)
+        return sequences if self.model.motion is None else replace(sequences, scrolls=self._scrolls(rng))
+
+    def _sequences(self, rng: np.random.Generator) -> Sequences:
+        if self._own is not None and rng.random() < self._data.own_share:
+            rows = rng.integers(len(self._own.starts), size=self._data.rows)
+            real = self._real.read(self._own.starts[rows], self._data.slots + 2).frames
+            return Sequences(real, None, self._own.actions[rows, 1:], self._own.frames[rows], self._own.seen[rows, 2:])
         walks = rng.integers(self._tokens.walks, size=self._data.rows)
         first = rng.integers(-1, self._tokens.length - self._data.slots - 1, size=self._data.rows)  # -1: no frame before
         moments = np.maximum(first[:, None] + np.arange(self._data.slots + 2), 0)
         slots = moments[:, 2:] - 1  # codes and actions of frame t stand at t-1
         latent, recorded = self._tokens.latent[walks[:, None], slots], self._tokens.recorded[walks[:, None], slots]
-        actions = self._mix(rng, latent, recorded)
+        actions = mixed_actions(rng, latent, recorded, self._latent_count)
         if rng.random() < self._data.real_share:
             starts = self._tokens.starts[walks] + self._data.skip * np.maximum(first, 0)
             real = self._real.read(starts, self._data.slots + 2).frames
@@ -103,16 +131,21 @@ class DynamicsObjective:
             return Sequences(real[np.arange(len(walks))[:, None], offsets], None, actions)
         return Sequences(self._tokens.frames[walks[:, None], moments], self._tokens.tokens[walks[:, None], slots], actions)
 
-    def _mix(self, rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-        """Action ids: latent codes in half of the rows, recorded actions in the others where they are known."""
-        by_name = (rng.random(len(latent)) < 0.5)[:, None] & (recorded != UNKNOWN_ACTION)
-        return np.where(by_name, recorded.astype(np.int64) + self._latent_count, latent.astype(np.int64))
+    def _scrolls(self, rng: np.random.Generator) -> Scrolls:
+        steps = self.model.config.trail
+        walks = rng.integers(self._tokens.walks, size=(MORE_SCROLLS, 1))
+        last = rng.integers(min(max(steps, 1), self._tokens.length - 2), self._tokens.length - 1, size=(MORE_SCROLLS, 1))
+        slots = np.maximum(last + np.arange(-steps, 1), 0)
+        motion = self._codec.motion(self._tokens.tokens[walks, slots])
+        latent, recorded = self._tokens.latent[walks, slots], self._tokens.recorded[walks, slots]
+        actions = mixed_actions(rng, latent, recorded, self._latent_count)
+        return Scrolls(self._tokens.frames[walks, last + np.array([-1, 0])], motion, actions)
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         frames = to_float(torch.from_numpy(batch.frames))
-        context = frames
+        context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
         if torch.rand((), generator=generator) < DAMAGED_SHARE:
-            context = damaged(frames, generator)
+            context = damaged(context, generator)
         if batch.tokens is None or context is not frames:
             codes, motion = self._describe(context[:, 1:-1], frames[:, 2:])
         else:
@@ -125,13 +158,24 @@ class DynamicsObjective:
         noisy = context[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
-        loss = masked_loss(logits, codes, known, contrast(frames[:, 2:], self._tokenizer.config))
+        weight = contrast(frames[:, 2:], self._tokenizer.config)
+        if batch.seen is not None:
+            weight = weight * by_code(torch.from_numpy(batch.seen), self._tokenizer.config)
+        loss = masked_loss(logits, codes, known, weight)
         seen = codes.shape[0] * codes.shape[1]
         head = self.model.motion
         if head is None:
             return loss, {}, seen
-        scrolling = head.loss(head(pairs.flatten(0, 1), actions.flatten()), motion.flatten(0, 1))
+        trail = trails(motion, actions, self.model.config.trail, head.reach)
+        scrolling = head.loss(head(pairs.flatten(0, 1), actions.flatten(), trail.flatten(0, 1)), motion.flatten(0, 1))
+        if batch.scrolls is not None:
+            scrolling = (scrolling + self._scroll_loss(head, batch.scrolls)) / 2
         return loss + scrolling, {"loss_codes": loss.item(), "loss_motion": scrolling.item()}, seen
+
+    def _scroll_loss(self, head: MotionHead, scrolls: Scrolls) -> Tensor:
+        motion, actions = torch.from_numpy(scrolls.motion), torch.from_numpy(scrolls.actions)
+        trail = trails(motion, actions, self.model.config.trail, head.reach)[:, -1]
+        return head.loss(head(to_float(torch.from_numpy(scrolls.frames)).flatten(1, 2), actions[:, -1], trail), motion[:, -1])
 
     @torch.no_grad()
     def _describe(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,3 +255,9 @@ def contrast(frames: Tensor, config: TokenizerConfig) -> Tensor:
     cells = rearrange(frames, "b t c (h p y) (w q x) -> b t (h w) (p q) (c y x)", p=config.fold, q=config.fold, y=side, x=side)
     deviation = cells.std(dim=-1) + FLAT_WEIGHT
     return (deviation / deviation.mean()).repeat_interleave(config.codes_of_cell, dim=-1)
+
+
+def by_code(cells: Tensor, config: TokenizerConfig) -> Tensor:
+    """What holds of cells, [B, T, h, w], said of their codes: [B, T, N, G]."""
+    folded = rearrange(cells, "b t (h p) (w q) -> b t (h w) (p q)", p=config.fold, q=config.fold)
+    return folded.repeat_interleave(config.codes_of_cell, dim=-1)

@@ -7,7 +7,8 @@ was started with, so that resuming needs no flags and cannot change them by acci
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -31,11 +32,13 @@ from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.sampling import Sampling
+from genie.runtime.torch_engine import TorchEngine
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
 from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
 from genie.training.loop import MODEL_FILE, Objective, Plan, is_finished, load_model, train
+from genie.training.own_rollouts import RolloutPlan, make_rollouts
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.training.tokens import TokenPlan, encode_dataset
 from genie.weights import load_models
@@ -79,7 +82,7 @@ class Settings(BaseModel):
 
     tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8)
     latent_actions: LatentActionConfig = LatentActionConfig()
-    dynamics: dict[str, int] = {"context": 16}  # of DynamicsConfig; the data decides `actions`
+    dynamics: dict[str, int] = {"context": 16, "trail": 4}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
     skip: int = Field(default=0, ge=0)  # game steps a frame; 0: what the dataset says
     seed: int = 0
@@ -94,8 +97,9 @@ class Settings(BaseModel):
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
-    token_frames: int = Field(default=150_000, ge=1)  # encoded for the dynamics
+    token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
+    own_frames: int = Field(default=20_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
     warmup_steps: int = Field(default=50, ge=1)
     validate_seconds: float = 150.0
     checkpoint_seconds: float = 60.0
@@ -159,13 +163,14 @@ def presets() -> dict[str, Settings]:
         "smoke": Settings(
             tokenizer=small,
             latent_actions=LatentActionConfig(width=16),
-            dynamics={"width": 64, "layers": 2, "heads": 4, "frame_width": 16, "context": 8},
+            dynamics={"width": 64, "layers": 2, "heads": 4, "frame_width": 16, "context": 8, "trail": 3},
             stages=dict.fromkeys(STAGES, stage),
             warmup_steps=10,
             checkpoint_seconds=1.0,
             walk=4,
             slots=8,
             token_frames=800,
+            own_frames=1_000,
             token_length=17,
             validation_clips=4,
         ),
@@ -308,7 +313,11 @@ class Pipeline:
             )
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
         self._encode(tokenizer, latent_actions)
-        return self._dynamics_objective(tokenizer, latent_actions)
+        rollouts = None
+        if "dynamics" in settings.fine_tune and settings.own_frames:
+            rollouts = self.run / "rollouts"
+            self._roll_out(tokenizer, latent_actions, rollouts)
+        return self._dynamics_objective(tokenizer, latent_actions, rollouts)
 
     def _tokenizer(self) -> VideoTokenizer:
         model = VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -320,7 +329,7 @@ class Pipeline:
         load_model(self.run, "latent_actions", model)
         return model
 
-    def _dynamics_objective(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> DynamicsObjective:
+    def _dynamics_objective(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, rollouts: Path | None) -> DynamicsObjective:
         settings = self.settings
         data = DynamicsData(
             rows=settings.stages["dynamics"].rows,
@@ -330,8 +339,9 @@ class Pipeline:
             validation_clips=settings.validation_clips,
         )
         return DynamicsObjective(
-            self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling
-        )
+            self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling,
+            rollouts,
+        )  # fmt: skip
 
     def _encode(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> None:
         settings = self.settings
@@ -342,17 +352,24 @@ class Pipeline:
             seed=settings.seed,
             bf16=settings.bf16,
         )
-        columns = (TextColumn("encode the dataset"), BarColumn(), TextColumn("{task.completed}/{task.total} walks"), TimeRemainingColumn())
+        with self._progress("encode the dataset", "walks") as progress:
+            encode_dataset(self.dataset, tokenizer, latent_actions, plan, self.run / "tokens", progress)
+
+    def _roll_out(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, path: Path) -> None:
+        settings = self.settings
+        dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
+        adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
+        engine = TorchEngine(tokenizer, latent_actions, dynamics)
+        plan = RolloutPlan(frames=settings.own_frames, length=settings.slots + 2, skip=settings.skip, seed=settings.seed)
+        with self._progress("roll the dynamics out", "rollouts") as progress:
+            make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
+
+    @contextmanager
+    def _progress(self, title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        columns = (TextColumn(title), BarColumn(), TextColumn("{task.completed}/{task.total} " + unit), TimeRemainingColumn())
         with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task("encode")
-            encode_dataset(
-                self.dataset,
-                tokenizer,
-                latent_actions,
-                plan,
-                self.run / "tokens",
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
+            task = progress.add_task(title)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def _idle(self, latent_actions: LatentActionModel) -> int:
         """What happens while no key is held: the recorded action without keys, else the most frequent latent one."""

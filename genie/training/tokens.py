@@ -20,7 +20,7 @@ from torch import nn
 from zarr.codecs import ZstdCodec
 
 from genie.data.clips import ClipSampler
-from genie.data.store import Dataset
+from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import TrainingError
 from genie.latent_actions import LatentActionModel
 from genie.runtime.torch_engine import TorchCodec, gains_by_bf16
@@ -81,6 +81,12 @@ def encode_dataset(
         group.attrs["done"] = done
         progress(done, walks)
     progress(done, walks)
+
+
+def mixed_actions(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, latent_count: int) -> np.ndarray:
+    """Ids of the action table, int64 [B, T]: latent codes in half of the rows, recorded actions in the others where they are known."""
+    by_name = (rng.random(len(latent)) < 0.5)[:, None] & (recorded != UNKNOWN_ACTION)
+    return np.where(by_name, recorded.astype(np.int64) + latent_count, latent.astype(np.int64))
 
 
 def fingerprint(*models: nn.Module) -> str:

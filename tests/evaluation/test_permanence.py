@@ -28,7 +28,16 @@ def test_the_agent_is_there_missing_or_twice() -> None:
 def test_a_crate_is_a_solid_patch_not_an_edge() -> None:
     edge = scene([])
     edge[40] = ORANGE
-    assert p.crate_shown(np.stack([scene([], [(20, 20)]), scene([]), edge])).tolist() == [True, False, False]
+    found = p.crates(np.stack([scene([], [(20, 20)]), scene([]), edge]))
+    assert found.sum(axis=(-1, -2)).tolist() == [36, 0, 0]
+    assert found[0, 20:26, 20:26].all()
+
+
+def test_a_coin_is_yellow_where_crates_and_agents_are_not() -> None:
+    frame = scene([(30, 32)], [(20, 20)])
+    frame[50:53, 10:13] = (227, 182, 2)
+    assert p.coins(frame).sum() == 9 and p.coins(frame)[50:53, 10:13].all()
+    assert not p.crates(frame)[50:53, 10:13].any()
 
 
 def test_box_sums_equal_a_plain_count() -> None:
@@ -37,12 +46,28 @@ def test_box_sums_equal_a_plain_count() -> None:
     assert np.array_equal(p._box_sums(pixels, (3, 4)), plain)
 
 
-def test_a_thing_is_asked_for_only_while_the_real_game_shows_it_in_every_frame() -> None:
-    truth = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]], bool)  # the prompt's last frame, then two
-    made = np.array([[1, 1], [1, 0], [0, 0], [1, 0]], bool)
-    found = p.kept(truth, made, 2)
-    assert found[0] == 1.0 and found[3] == 0.0
-    assert np.isnan(found[1]) and np.isnan(found[2])  # it left the view in between; it was not there
+def test_a_thing_is_in_place_where_the_real_game_has_it_or_almost() -> None:
+    truth = p.crates(np.stack([scene([], [(20, 20)])] * 5 + [scene([])]))
+    made = p.crates(
+        np.stack(
+            [scene([], [(20, 20)]), scene([], [(22, 18)]), scene([], [(20, 40)]), scene([]), scene([], [(26, 20)]), scene([], [(20, 20)])]
+        )
+    )
+    found = p.in_place(truth, made, np.ones_like(truth))
+    assert found[:2].tolist() == [1.0, 1.0]  # two pixels off
+    assert found[2:4].tolist() == [0.0, 0.0]  # elsewhere; gone
+    assert 0 < found[4] < 0.5  # six pixels off: one edge is near the other
+    assert np.isnan(found[5])  # the real game shows none
+
+
+def test_what_the_prompt_did_not_show_is_not_asked_for() -> None:
+    truth = p.crates(scene([], [(20, 20), (40, 40)]))[None]
+    made = p.crates(scene([], [(20, 20)]))[None]
+    seen = np.ones_like(truth)
+    assert p.in_place(truth, made, seen) == 0.5
+    seen[:, 40:] = False
+    assert p.in_place(truth, made, seen) == 1.0
+    assert np.isnan(p.in_place(truth, made, np.zeros_like(seen)))
 
 
 def test_permanence_of_perfect_and_forgetful_rollouts() -> None:
@@ -56,6 +81,7 @@ def test_permanence_of_perfect_and_forgetful_rollouts() -> None:
         truth[:, 0],
         np.arange(3),
         {"truth": truth, "world": forgetful, "tokenizer": truth[:, 2:]},
+        np.ones((3, 4, 64, 64), bool),
         2,
         (1, 4),
         np.arange(3),
@@ -71,7 +97,15 @@ def test_a_probe_that_does_not_know_the_real_figures_is_useless() -> None:
     strangers = np.broadcast_to(scene([]), (4, 64, 64, 3))
     clip = np.broadcast_to(scene([]), (2, 4, 64, 64, 3))
     section = p.permanence_section(
-        p.PROBES["coinrun"], clip, strangers, np.arange(4), {"truth": clip, "world": clip[:, 1:]}, 1, (1,), np.arange(2)
+        p.PROBES["coinrun"],
+        clip,
+        strangers,
+        np.arange(4),
+        {"truth": clip, "world": clip[:, 1:]},
+        np.ones((2, 3, 64, 64), bool),
+        1,
+        (1,),
+        np.arange(2),
     )
     found = {metric.name: metric for metric in section.metrics}
     assert found["agent_there"].useless and "does not fit" in found["agent_there"].note

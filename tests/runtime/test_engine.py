@@ -16,7 +16,7 @@ from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
 
 TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5), width=16, reach_rows=6, reach_columns=3)
-CONFIG = DynamicsConfig(actions=5, width=32, layers=2, heads=4, context=4, frame_width=16)
+CONFIG = DynamicsConfig(actions=5, width=32, layers=2, heads=4, context=4, frame_width=16, trail=3)
 
 
 def models() -> tuple[VideoTokenizer, LatentActionModel, Dynamics]:
@@ -50,8 +50,9 @@ def test_steps_over_the_ring_equal_the_whole_sequence_also_when_it_wraps() -> No
     state = engine.start(frames[:, 0])
     for t in range(codes.shape[1]):
         slot, memory = engine._slot(state.memory), state.memory
+        trail = torch.from_numpy(state.trail)
         before_and_now = torch.from_numpy(state.before), torch.from_numpy(state.frame)
-        embedding, modulation, _ = engine._embed(*before_and_now, torch.from_numpy(actions[:, t]), motion[:, t], torch.tensor(True))
+        embedding, modulation, _ = engine._embed(*before_and_now, torch.from_numpy(actions[:, t]), motion[:, t], torch.tensor(True), trail)
         logits, _, _ = engine._step.logits(
             embedding, given[:, t], known[:, t], modulation, memory.keys.unbind(), memory.values.unbind(),
             torch.from_numpy(slot.mask), torch.from_numpy(slot.rope),
@@ -137,3 +138,25 @@ def test_a_step_says_how_it_scrolled_and_painting_its_tokens_gives_its_frame() -
     noise = np.random.default_rng(2).random((2, 2, *engine.noise_shape), dtype=np.float32)
     tokens = engine.step(state, actions[:, 0], noise, Sampling())
     assert np.array_equal(engine.codec.paint(frames[:, 0], tokens), state.frame)
+
+
+def test_a_given_scroll_is_followed_and_the_trail_remembers_it() -> None:
+    engine = TorchEngine(*models())
+    frames, _, actions = clip()
+    state = engine.start(frames[:, 0])
+    assert not state.trail.any()
+    rng = np.random.default_rng(2)
+    motion = np.array([[[-6, 3], [0, 0]], [[2, -3], [6, 1]]])
+    for t in range(2):
+        noise = rng.random((2, 2, *engine.noise_shape), dtype=np.float32)
+        tokens = engine.step(state, actions[:, t], noise, Sampling(), motion[:, t])
+        assert np.array_equal(engine.codec.motion(tokens), motion[:, t])
+    newest = np.concatenate([motion[:, 1] + [6, 3], actions[:, 1:2]], axis=1) + 1
+    assert np.array_equal(state.trail[:, 0], newest)
+    assert state.trail[:, 1].any() and not state.trail[:, 2].any()
+    committed = engine.start(frames[:, 0])
+    for t in range(2):
+        engine.commit(
+            committed, actions[:, t], engine.codec.pack(np.zeros((2, *engine.codec.code_shape), np.int64), motion[:, t]), frames[:, t]
+        )
+    assert np.array_equal(committed.trail, state.trail)

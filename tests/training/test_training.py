@@ -18,12 +18,15 @@ from PIL import Image
 
 import genie
 from genie.configs import DynamicsConfig
+from genie.data.clips import ClipSampler
 from genie.data.store import Dataset
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
+from genie.runtime.torch_engine import TorchEngine
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
-from genie.training.dynamics_stage import contrast
+from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import Plan
+from genie.training.own_rollouts import RolloutPlan, RolloutReader, make_rollouts
 from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
@@ -138,6 +141,29 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     assert read_settings(tmp_path / "run").base == base.manifest.name
 
 
+def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    engine, settings = genie.load_world(smoke_run / "world", backend="torch").engine, read_settings(smoke_run)
+    assert isinstance(engine, TorchEngine)
+    table = genie.load_world(smoke_run / "world").action_table
+    plan = RolloutPlan(frames=2 * 64 * 10, length=10, skip=2)
+    done: list[int] = []
+    for _ in range(2):
+        make_rollouts(dataset, engine, table, settings.sampling, 8, plan, tmp_path, lambda made, total: done.append(made))
+        files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        if len(done) == 2:
+            first = files
+    assert files == first and len(files) == 2  # what is done is not made again
+    made = RolloutReader(tmp_path)
+    assert made.frames.shape == (128, 10, 64, 64, 3) and made.seen.shape == (128, 10, 8, 8)
+    real = ClipSampler(dataset.split("train"), 10, 2, 0).read(made.starts)
+    assert np.array_equal(made.frames[:, :4], real.frames[:, :4])
+    assert not np.array_equal(made.frames[:, 4:], real.frames[:, 4:])
+    by_name = made.actions[:, 0] >= 8
+    assert 0.3 < by_name.mean() < 0.7
+    assert np.array_equal(made.actions[by_name], real.actions[by_name] + 8)
+    assert made.seen[:, :4].all() and 0.3 < made.seen[:, 9].mean() < 1.0
+
+
 def test_a_folder_with_other_things_is_not_a_run(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("photos")
     with pytest.raises(TrainingError, match="not a training run"):
@@ -229,3 +255,11 @@ def test_codes_count_by_how_their_cell_stands_out() -> None:
     others = torch.cat([weight.flatten()[:7], weight.flatten()[8:]])
     assert torch.allclose(others, others[0].expand_as(others))
     assert others[0] > 0
+
+
+def test_what_holds_of_a_cell_holds_of_its_codes() -> None:
+    config = TokenizerConfig()
+    cells = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    cells[0, 0, 1, 3] = True  # the lower right cell of position 1, as above
+    found = by_code(cells, config)
+    assert found.nonzero().tolist() == [[0, 0, 1, 3]]

@@ -1,0 +1,111 @@
+"""What the dynamics makes of the dataset when it goes on by itself, so that it can be trained on its own mistakes.
+
+As in DAgger (Ross, Gordon and Bagnell 2011): rollouts after real prompts under the true actions; the lesson is what leads from the model's
+frame back to the real next one. The picture scrolls as the real one did, so that both show the same place; what scrolled in since the
+prompt is the model's own invention and no mistake, so it is left out (`seen`).
+
+One file a block: frames uint8 [W, L, H, W, 3], actions int64 [W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the
+tokenizer's code stride, starts int64 [W].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genie.data.clips import ClipSampler
+from genie.data.store import Dataset
+from genie.horizons import PROMPT_FRAMES, seen_since
+from genie.runtime.actions import ActionTable
+from genie.runtime.rollout import BatchRollout
+from genie.runtime.sampling import Sampling
+from genie.runtime.torch_engine import TorchEngine
+from genie.training.tokens import mixed_actions
+
+BLOCK = 64  # rollouts in step, and the unit of resuming
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """How much to make."""
+
+    frames: int = 20_000
+    length: int = 18  # frames of a rollout, the prompt's included
+    skip: int = 2
+    seed: int = 0
+
+
+def make_rollouts(
+    dataset: Dataset,
+    engine: TorchEngine,
+    table: ActionTable,
+    sampling: Sampling,
+    latent_count: int,
+    plan: RolloutPlan,
+    path: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Roll the dynamics out over the training split into `path`; goes on after an interruption, does nothing when done.
+
+    Args:
+        latent_count: how many of the table's first actions are latent.
+        progress: called with the rollouts made and those wanted.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
+    blocks = -(-plan.frames // (BLOCK * plan.length))
+    name = hashlib.sha256(repr((asdict(plan), dataset.fingerprint)).encode()).hexdigest()[:8]
+    for block in range(blocks):
+        file = path / f"{name}-{block:04}.npz"
+        if not file.exists():
+            made = _block(sampler, engine, table, sampling, latent_count, np.random.default_rng([plan.seed, 12, block]))
+            partial = file.with_suffix(".partial")
+            with partial.open("wb") as out:
+                np.savez(out, allow_pickle=False, **made)
+            os.replace(partial, file)
+        progress((block + 1) * BLOCK, blocks * BLOCK)
+
+
+def _block(
+    sampler: ClipSampler,
+    engine: TorchEngine,
+    table: ActionTable,
+    sampling: Sampling,
+    latent_count: int,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    clips = sampler.read(sampler.start_of(rng.integers(sampler.choices, size=BLOCK)))
+    codec = engine.codec
+    actions = mixed_actions(rng, codec.infer_actions(clips.frames), clips.actions, latent_count)
+    motion = codec.motion(codec.encode(clips.frames))
+    prompts = clips.frames[:, :PROMPT_FRAMES]
+    state = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(BLOCK)).state
+    frames = list(prompts.swapaxes(0, 1))
+    for t in range(PROMPT_FRAMES - 1, clips.frames.shape[1] - 1):
+        noise = rng.random((BLOCK, sampling.passes, *engine.noise_shape), dtype=np.float32)
+        engine.step(state, actions[:, t], noise, sampling, motion[:, t])
+        frames.append(state.frame)
+    return {
+        "frames": np.stack(frames, axis=1),
+        "actions": actions,
+        "seen": seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride),
+        "starts": clips.starts,
+    }
+
+
+class RolloutReader:
+    """What `make_rollouts` made, for the dynamics."""
+
+    def __init__(self, path: Path) -> None:
+        parts = []
+        for file in sorted(path.glob("*.npz")):
+            with np.load(file, allow_pickle=False) as found:
+                parts.append({key: found[key] for key in found.files})
+        joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "actions", "seen", "starts")}
+        self.frames, self.actions = joined["frames"], joined["actions"]
+        self.seen, self.starts = joined["seen"], joined["starts"]

@@ -1,0 +1,31 @@
+"""What of a real frame the prompt showed already."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genie.horizons import seen_since
+
+
+def test_what_scrolls_in_was_not_seen_and_what_left_does_not_come_back_as_seen() -> None:
+    motion = np.array([[[5, 5], [3, 0], [-3, 0], [0, -2]]])  # before the prompt ends; down; up again; left
+    seen = seen_since(motion, 2, (8, 8), 1)
+    assert seen.shape == (1, 5, 8, 8)
+    assert seen[0, :2].all()
+    down = np.ones((8, 8), bool)
+    down[:3] = False
+    assert np.array_equal(seen[0, 2], down)
+    back = np.ones((8, 8), bool)
+    back[5:] = False
+    assert np.array_equal(seen[0, 3], back)
+    back[:, 6:] = False
+    assert np.array_equal(seen[0, 4], back)
+
+
+def test_a_cell_counts_where_all_of_it_was_seen() -> None:
+    seen = seen_since(np.array([[[0, 0], [0, 3]]]), 2, (8, 8), 4)
+    assert seen[0, 2].tolist() == [[False, True], [False, True]]
+
+
+def test_nothing_is_left_after_a_long_way() -> None:
+    assert not seen_since(np.full((1, 6, 2), 4), 1, (8, 8), 1)[0, -1].any()

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from genie.cli import bench, dataset, evaluate, export, importing, play, record, session, train, worlds
+from genie.cli import bench, dataset, evaluate, export, importing, play, practise, record, session, train, worlds
 from genie.errors import GenieError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("play")(play.play)
 app.command("worlds")(worlds.worlds)
 app.command("record")(record.record)
+app.command("practise")(practise.practise)
 app.command("import")(importing.import_)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(session.app, name="session")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from genie.data.games.registry import GAMES
+from genie.data.games.registry import GAMES, PROCGEN
 from genie.errors import GenieError
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def record(
-    game: Annotated[str, typer.Argument(help=f"One of: {', '.join(GAMES)}; or gym:ID, any Gymnasium environment.")],
+    game: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of: {', '.join(GAMES)}; {PROCGEN[0]}-hard and so on for the procgen games; or gym:ID, any Gymnasium environment."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset; an interrupted recording goes on.")],
     frames: Annotated[int, typer.Option(min=1000, max=1_000_000_000, help="Training frames (game steps).")] = 500_000,
     held_out: Annotated[int | None, typer.Option(min=200, help="Frames of held-out levels; default: 1 for 25.")] = None,
@@ -28,12 +33,16 @@ def record(
     size: Annotated[str | None, typer.Option(help="Width x height in multiples of 16, e.g. 96x64; default: the game's own.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Who plays: a policy file of stable-baselines3; default: a sticky mixed one.")] = None,
     trust_policy: Annotated[bool, typer.Option("--trust-policy", help="Open the policy file although it can run any code.")] = False,
+    policy_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="With --policy: the share of the games it plays; a sticky mixed policy plays the others."),
+    ] = 1.0,
     human: Annotated[bool, typer.Option("--human", help="Play it yourself in a window.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --human: agree to being recorded without being asked.")] = False,
 ) -> None:
     """Record a real game: played by a sticky mixed policy, by a trained one, or by you."""
     from genie.data.games.registry import find_game, parse_size
-    from genie.data.policies import StickyMixed, TrainedPolicy
+    from genie.data.policies import Mixed, StickyMixed, TrainedPolicy
 
     if human and policy is not None:
         raise GenieError("--human and --policy: only one can play.")
@@ -45,7 +54,10 @@ def record(
     if human:
         _play(found, out, frames, held_out_frames, seed, yes, console)
         return
-    player = StickyMixed() if policy is None else TrainedPolicy(policy, trust_policy)
+    player: PolicyMaker = StickyMixed()
+    if policy is not None:
+        trained = TrainedPolicy(policy, trust_policy)
+        player = trained if policy_share == 1.0 else Mixed(trained, player, policy_share)
     _watch(found, out, frames, held_out_frames, seed, environments, player, console)
 
 

@@ -48,9 +48,9 @@ def make_environment(count: int, split: Split, seed: int, threads: int = 2, mode
     return procgen.make_environment("coinrun", count, split, seed, threads, mode=mode)
 
 
-def game(resolution: tuple[int, int] | None = None) -> Game:
+def game(resolution: tuple[int, int] | None = None, mode: str = "easy") -> Game:
     """CoinRun as a game to record."""
-    return procgen.procgen_game("coinrun", ACTIONS, STYLE, resolution)
+    return procgen.procgen_game("coinrun", ACTIONS, STYLE, resolution, mode)
 
 
 def dataset_info(train_frames: int, held_out_frames: int, seed: int, environments: int = ENVIRONMENTS) -> DatasetInfo:

@@ -144,10 +144,36 @@ class _Sb3:
     def act(self, moment: Moment) -> np.ndarray:
         from genie.data.games.gym import index_of
 
-        if moment.observations is None or moment.observations[0] is None:
-            raise GenieError(f"{self._game.name} gives a trained policy nothing to read; use one of the games out of Gymnasium (gym:ID).")
+        own = moment.observations is not None and moment.observations[0] is not None
+        seen = np.stack([np.asarray(each) for each in moment.observations or ()]) if own else moment.frames
         try:
-            chosen, _ = self._model.predict(np.stack([np.asarray(seen) for seen in moment.observations]), deterministic=False)
+            chosen, _ = self._model.predict(seen, deterministic=False)
         except ValueError as error:
             raise GenieError(f"the policy file was trained on another game than {self._game.name} ({error}).") from error
-        return np.array([index_of(action, self._game) for action in chosen], np.int64)
+        if "told" in self._game.about:
+            return np.array([index_of(action, self._game) for action in chosen], np.int64)
+        return np.asarray(chosen, np.int64)
+
+
+class Mixed:
+    """A share of the games is played by one maker's policy, the others by another's."""
+
+    def __init__(self, first: PolicyMaker, second: PolicyMaker, share: float) -> None:
+        self._makers, self._share = (first, second), share
+
+    def make(self, game: Game, count: int, rng: np.random.Generator) -> Policy:
+        here = round(self._share * count)
+        return _Mixed(
+            [(self._makers[0].make(game, here, rng), slice(0, here)), (self._makers[1].make(game, count - here, rng), slice(here, count))]
+        )
+
+    def recipe(self, game: Game) -> dict[str, Any]:
+        return {**self._makers[1].recipe(game), **self._makers[0].recipe(game), "policy": "mixed", "policy_share": self._share}
+
+
+class _Mixed:
+    def __init__(self, parts: list[tuple[Policy, slice]]) -> None:
+        self._parts = parts
+
+    def act(self, moment: Moment) -> np.ndarray:
+        return np.concatenate([policy.act(moment.part(rows)) for policy, rows in self._parts if rows.stop > rows.start])

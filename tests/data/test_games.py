@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genie.data import practice
 from genie.data.check import find_leaks, problems, write_card
 from genie.data.games.game import NO_ADVICE, Game, Mood, Style, fit
 from genie.data.games.registry import DOOM, PROCGEN, check_resolution, find_game, parse_size
-from genie.data.policies import StickyMixedPolicy, TrainedPolicy
+from genie.data.policies import Mixed, StickyMixed, StickyMixedPolicy, TrainedPolicy
 from genie.data.recorder import record
 from genie.data.store import Dataset
 from genie.errors import GenieError, MissingDependencyError
@@ -157,8 +158,25 @@ def test_a_policy_file_is_opened_only_when_it_is_trusted(tmp_path: Path) -> None
     dataset = Dataset(tmp_path / "d")
     assert dataset.info.recipe["policy_file"] == "policy.zip"
     assert set(dataset.split("train").actions.tolist()) == {0, 1}
-    with pytest.raises(GenieError, match="nothing to read"):
+    with pytest.raises(GenieError, match="another game"):
         record(tmp_path / "e", game_or_skip("bigfish"), 40, 40, environments=1, policy=policy)
+
+
+def test_a_policy_that_practised_plays_its_share_of_the_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("stable_baselines3", reason="pip install 'genie-worlds[rl]'")
+    game = game_or_skip("coinrun-hard")
+    assert game.about["mode"] == "hard" and game.name == "coinrun-hard"
+    monkeypatch.setattr(practice, "GAMES", 2)
+    monkeypatch.setattr(practice, "STEPS", 16)
+    path, seen = tmp_path / "player.zip", []
+    practice.practise(game, path, 64, progress=lambda done, reward: seen.append(done))
+    assert seen == [32, 64]
+    practice.practise(game, path, 32, going_on=path)
+    mixed = Mixed(TrainedPolicy(path, trusted=True), StickyMixed(), 0.5)
+    record(tmp_path / "d", game, train_frames=900, held_out_frames=200, environments=4, policy=mixed)
+    info = Dataset(tmp_path / "d").info
+    assert (info.recipe["policy"], info.recipe["policy_share"], info.recipe["mode"]) == ("mixed", 0.5, "hard")
+    assert info.recipe["policy_file"] == "player.zip" and "moods" in info.recipe
 
 
 def test_pictures_are_cropped_framed_or_stretched_to_another_aspect() -> None:

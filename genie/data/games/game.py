@@ -48,6 +48,12 @@ class Moment:
     advice: np.ndarray | None = None  # int [B], the action that a simple player would take, or NO_ADVICE
     observations: Sequence[Any] | None = None  # what a trained policy of the game reads, where that is not the frame
 
+    def part(self, rows: slice) -> Moment:
+        """The same of some of the games."""
+        advice = None if self.advice is None else self.advice[rows]
+        observations = None if self.observations is None else self.observations[rows]
+        return Moment(self.frames[rows], self.rewards[rows], self.first[rows], self.seeds[rows], advice, observations)
+
 
 class VectorGame(Protocol):
     """B games played together; an episode that ends is followed by the next one at once."""

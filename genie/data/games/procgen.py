@@ -1,4 +1,4 @@
-"""The sixteen procgen games (Cobbe et al. 2020; MIT): easy mode with backgrounds, 64×64, vectorised in C++.
+"""The sixteen procgen games (Cobbe et al. 2020; MIT): easy or hard mode with backgrounds, 64×64, vectorised in C++.
 
 `num_levels=0` would draw from all levels and mix the splits, so it is never used.
 """
@@ -62,10 +62,10 @@ GAMES: dict[str, Actions] = {
 class ProcgenGames:
     """B procgen games as a `VectorGame`."""
 
-    def __init__(self, name: str, actions: Actions, resolution: tuple[int, int], count: int, split: Split, seed: int) -> None:
+    def __init__(self, name: str, actions: Actions, resolution: tuple[int, int], count: int, split: Split, seed: int, mode: str) -> None:
         self._native = resolution == NATIVE
         self._resolution = resolution
-        self._games = make_environment(name, count, split, seed, large=not self._native)
+        self._games = make_environment(name, count, split, seed, large=not self._native, mode=mode)
         self._numbers = np.array([number for number, _ in actions.values()], np.int32)
         self._seeds = np.array([int(info["level_seed"]) for info in self._games.get_info()], np.int64)
 
@@ -108,11 +108,11 @@ def make_environment(name: str, count: int, split: Split, seed: int, threads: in
     )
 
 
-def procgen_game(name: str, actions: Actions, style: Style, resolution: tuple[int, int] | None = None) -> Game:
-    """A procgen game, at 64×64 or painted large and made smaller."""
+def procgen_game(name: str, actions: Actions, style: Style, resolution: tuple[int, int] | None = None, mode: str = "easy") -> Game:
+    """A procgen game, at 64×64 or painted large and made smaller; `mode` "easy", or "hard" with all its themes and harder levels."""
     size = resolution or NATIVE
     return Game(
-        name=name,
+        name=name if mode == "easy" else f"{name}-{mode}",
         resolution=size,
         rate=RATE,
         skip=2,
@@ -121,8 +121,8 @@ def procgen_game(name: str, actions: Actions, style: Style, resolution: tuple[in
         style=style,
         source=SOURCE.format(name),
         licence=LICENCE,
-        make=lambda count, split, seed: ProcgenGames(name, actions, size, count, split, seed),
-        about={"mode": "easy", "backgrounds": True},
+        make=lambda count, split, seed: ProcgenGames(name, actions, size, count, split, seed, mode),
+        about={"mode": mode, "backgrounds": True},
         episode_limit=EPISODE_LIMIT,
         environments=32,
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DOOM = ("doom-my-way-home", "doom-take-cover", "doom-health-gathering-supreme")
 PROCGEN = ("coinrun", "bigfish", "bossfight", "caveflyer", "chaser", "climber", "dodgeball", "fruitbot", "heist", "jumper", "leaper",
            "maze", "miner", "ninja", "plunder", "starpilot")  # fmt: skip
+HARD = "-hard"  # behind the name of a procgen game
 GAMES = (*PROCGEN, *DOOM, "car-racing", "pong", "breakout")
 GYM = "gym:"  # before the id of any Gymnasium environment
 STRIDE = 16  # resolutions are multiples of this: pixels a side of one position of the tokenizer
@@ -21,7 +22,7 @@ def find_game(name: str, resolution: tuple[int, int] | None = None) -> Game:
     """The game of this name, at its own resolution or another one.
 
     Args:
-        name: one of `GAMES`, or `gym:` and the id of a Gymnasium environment.
+        name: one of `GAMES`, a procgen game with `-hard` behind it, or `gym:` and the id of a Gymnasium environment.
         resolution: height and width; None for the game's own.
 
     Raises:
@@ -34,15 +35,16 @@ def find_game(name: str, resolution: tuple[int, int] | None = None) -> Game:
         from genie.data.games.known import any_gym
 
         return any_gym(name.removeprefix(GYM), resolution)
-    if name == "coinrun":
+    plain, mode = name.removesuffix(HARD), "hard" if name.endswith(HARD) else "easy"
+    if plain == "coinrun":
         from genie.data import coinrun
 
-        return coinrun.game(resolution)
-    if name in PROCGEN:
+        return coinrun.game(resolution, mode)
+    if plain in PROCGEN:
         from genie.data.games import procgen
 
-        actions = procgen.GAMES[name]
-        return procgen.procgen_game(name, actions, procgen.any_action(len(actions)), resolution)
+        actions = procgen.GAMES[plain]
+        return procgen.procgen_game(plain, actions, procgen.any_action(len(actions)), resolution, mode)
     if name in DOOM:
         from genie.data.games.doom import doom
 
@@ -50,7 +52,10 @@ def find_game(name: str, resolution: tuple[int, int] | None = None) -> Game:
     from genie.data.games.known import KNOWN
 
     if name not in KNOWN:
-        raise GenieError(f"there is no recorder for {name!r}; choose one of {', '.join(GAMES)}, or gym:ID for any Gymnasium environment.")
+        raise GenieError(
+            f"there is no recorder for {name!r}; choose one of {', '.join(GAMES)}, "
+            f"a procgen game with {HARD} behind it, or gym:ID for any Gymnasium environment."
+        )
     return KNOWN[name](resolution)
 
 

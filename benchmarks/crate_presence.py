@@ -1,7 +1,8 @@
 """Do CoinRun's crates and coins stay? How much of those that the prompt showed is still in its place, in rollouts under the recorded keys.
 
-Moving: clips that are in motion when the prompt ends. Still: noop held for 64 frames. Beside the world stand what its tokenizer keeps when
-it sees every real frame, and the world under random keys.
+Moving: clips that are in motion when the prompt ends. Still: noop held for 64 frames. Beside the world stand the world told where the
+picture scrolls (so its jumps end where the real ones do), what its tokenizer keeps when it sees every real frame, and the world under
+random keys.
 
     python benchmarks/crate_presence.py coinrun --data data/coinrun
 """
@@ -18,7 +19,7 @@ import genie
 from genie.data.clips import Clips, ClipSampler
 from genie.data.store import Dataset
 from genie.evaluation.permanence import coins, crates, in_place
-from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, seen_since
+from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, roll_along, seen_since
 from genie.world import World
 
 MOVING, STILL = (1, 4, 10, 32), (1, 16, 64)
@@ -47,11 +48,14 @@ def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 192, se
 def report(world: World, clips: Clips, actions: np.ndarray, others: np.ndarray | None, steps: tuple[int, ...]) -> None:
     """Print a line a thing: shares at each of the steps."""
     codec, prompts, truth = world.engine.codec, clips.frames[:, :PROMPT_FRAMES], clips.frames[:, PROMPT_FRAMES:]
-    seen = seen_since(codec.motion(codec.encode(clips.frames)), PROMPT_FRAMES, world.resolution, 1)[:, PROMPT_FRAMES:]
-    made = {"world": roll(world.engine, world.action_table, world.sampling, prompts, actions)}
+    motion = codec.motion(codec.encode(clips.frames))
+    seen = seen_since(motion, PROMPT_FRAMES, world.resolution, 1)[:, PROMPT_FRAMES:]
+    dice = world.engine, world.action_table, world.sampling
+    made = {"world": roll(*dice, prompts, actions)}
+    made["world, told the scrolls"] = roll_along(*dice, prompts, actions, motion[:, PROMPT_FRAMES - 1 :])
     made["tokenizer"] = codec.unrolled(clips.frames)[0][:, PROMPT_FRAMES:]
     if others is not None:
-        made["random keys"] = roll(world.engine, world.action_table, world.sampling, prompts, others)
+        made["random keys"] = roll(*dice, prompts, others)
     for thing, pixels in THINGS.items():
         for label, frames in made.items():
             shares = [in_place(pixels(truth[:, step - 1]), pixels(frames[:, step - 1]), seen[:, step - 1]) for step in steps]

@@ -15,6 +15,7 @@ from genie.data.clips import Clips, ClipSampler
 from genie.metrics import CHANGED_LEVELS, mean_psnr, squared_error
 from genie.runtime.actions import ActionTable
 from genie.runtime.engine import Engine
+from genie.runtime.noise import uniform
 from genie.runtime.rollout import BatchRollout
 from genie.runtime.sampling import Sampling
 
@@ -118,6 +119,19 @@ def roll(
         batch = BatchRollout.begin(engine, table, sampling, prompts[part], seeds=range(seed + i, seed + i + len(prompts[part])))
         made.append(np.stack([step(batch, column) for column in actions[part].T], axis=1))
     return np.concatenate(made)
+
+
+def roll_along(
+    engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, motion: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """Like `roll`, with the picture scrolling as it is told: motion int [B, S, 2], rows down and columns right. All in one batch."""
+    batch = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(seed, seed + len(prompts)))
+    made = []
+    for t in range(actions.shape[1]):
+        noise = np.stack([uniform(own, 0, t, (sampling.passes, *engine.noise_shape)) for own in batch.seeds])
+        engine.step(batch.state, actions[:, t], noise, sampling, motion[:, t])
+        made.append(batch.state.frame)
+    return np.stack(made, axis=1)
 
 
 def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int) -> np.ndarray:

@@ -20,9 +20,8 @@ import numpy as np
 
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset
-from genie.horizons import PROMPT_FRAMES, seen_since
+from genie.horizons import PROMPT_FRAMES, roll_along, seen_since
 from genie.runtime.actions import ActionTable
-from genie.runtime.rollout import BatchRollout
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.tokens import mixed_actions
@@ -84,14 +83,10 @@ def _block(
     actions = mixed_actions(rng, codec.infer_actions(clips.frames), clips.actions, latent_count)
     motion = codec.motion(codec.encode(clips.frames))
     prompts = clips.frames[:, :PROMPT_FRAMES]
-    state = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(BLOCK)).state
-    frames = list(prompts.swapaxes(0, 1))
-    for t in range(PROMPT_FRAMES - 1, clips.frames.shape[1] - 1):
-        noise = rng.random((BLOCK, sampling.passes, *engine.noise_shape), dtype=np.float32)
-        engine.step(state, actions[:, t], noise, sampling, motion[:, t])
-        frames.append(state.frame)
+    along = (actions[:, PROMPT_FRAMES - 1 :], motion[:, PROMPT_FRAMES - 1 :])
+    made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)))
     return {
-        "frames": np.stack(frames, axis=1),
+        "frames": np.concatenate([prompts, made], axis=1),
         "actions": actions,
         "seen": seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride),
         "starts": clips.starts,

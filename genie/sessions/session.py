@@ -21,6 +21,7 @@ from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_weights, read_session
 from genie.sessions.recording import Recording
 from genie.sessions.simulation import Simulation
+from genie.sessions.states import StateStore
 from genie.world import World
 
 PERSISTENCE_FRAMES = 30
@@ -32,7 +33,8 @@ class Session:
     def __init__(self, recording: Recording, world: World, journal: Journal | None = None) -> None:
         self.world, self.recording, self.journal = world, recording, journal
         self._frames = Frames(recording, world.engine.codec.paint)
-        self._model = Simulation(recording, world, self._frames)
+        self._states = StateStore(journal.folder.parent if journal is not None else None)
+        self._model = Simulation(recording, world, self._frames, self._states)
 
     @classmethod
     def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
@@ -107,6 +109,11 @@ class Session:
     def tree(self) -> tuple[Branch, ...]:
         """All branches by id."""
         return self.recording.tree
+
+    @property
+    def steps_again(self) -> int:
+        """Recorded steps that the last `seek` took again to restore the model's state."""
+        return self._model.relived
 
     def path(self, branch: int | None = None) -> records.Path:
         """The steps from the root to the end of a branch (default: the cursor's)."""
@@ -282,6 +289,7 @@ class Session:
                 self.journal.close()
             self.journal = self.recording.log = None
         self._frames.close()
+        self._states.close()
 
     def _owner(self) -> int:
         return self.recording.owner(*self.recording.cursor)

@@ -1,4 +1,4 @@
-"""The player's window on SDL's dummy driver; the user's folders are new for every test."""
+"""The player's window, under Xvfb where that is installed; the user's folders are new for every test."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from desktop import desktop, missing
 from hands import Player
 
 import genie
 from player.launch import open_app
 from player.screens.play import Play
+
+
+def pytest_report_header() -> str:
+    return f"player: {f'{why}: SDL dummy driver and posted events instead' if (why := missing()) else 'a real window under Xvfb'}"
+
+
+@pytest.fixture(autouse=True, scope="package")
+def x_server() -> Iterator[str]:
+    """The display that the windows open on; empty without an X server."""
+    with desktop() as display:
+        yield display
 
 
 @pytest.fixture(autouse=True)

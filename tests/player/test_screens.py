@@ -315,7 +315,7 @@ def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:
 @pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
 def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int]) -> None:
     app = player.app
-    app.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+    app._open_window(size)
     app.settings.font = 200
     app.apply_settings()
     player.pause()

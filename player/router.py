@@ -167,8 +167,8 @@ class Router:
             if screen.focused is not None and screen.focused.command(token):
                 self._app.dirty = True
                 return None
-            if token in ("lb", "rb"):
-                return screen.page(-1 if token == "lb" else 1)
+            if token in ("lb", "rb") and not screen.latches:
+                return screen.shoulder(-1 if token == "lb" else 1)
         return self._target(target, f"pad:{token}")
 
     def _target(self, target: str | None, source: str) -> None:

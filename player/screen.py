@@ -132,6 +132,13 @@ class Screen:
             here = keys.index(self.focus) if self.focus in keys else -1 if step > 0 else 0
             self.set_focus(keys[(here + step) % len(keys)])
 
+    def shoulder(self, step: int) -> None:
+        """LB and RB, a pad's Shift+Tab and Tab; where there is nothing to choose they scroll."""
+        if sum(widget.focusable and widget.enabled for widget in self.widgets) > 1:
+            self.cycle(step)
+        else:
+            self.page(step)
+
     def press(self) -> None:
         """Enter, Space or A goes down."""
         if self.focused is not None:
@@ -195,7 +202,7 @@ class Screen:
 
     def hints(self) -> str:
         """The keys that work here."""
-        return "arrows or d-pad: choose   Enter or A: press   Esc or B: back   Tab: next   F1: help"
+        return "arrows or d-pad: choose   Enter or A: press   Esc or B: back   Tab or RB: next   F1: help"
 
     def _draw_widgets(self, surface: pygame.Surface, body: pygame.Rect) -> None:
         clip = surface.get_clip()

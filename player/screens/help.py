@@ -49,5 +49,5 @@ class Help(Screen):
         flow.heading("In the screens")
         flow.text(
             "Arrows, d-pad or left stick: choose. Enter, Space or A: press. Esc, B or Start: back. Tab and Shift+Tab: next and the one "
-            "before. Page up and down, LB and RB: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back."
+            "before. LB and RB: back and on. Page up and down: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pygame
 import pytest
-from hands import Player, screen
+from hands import BACK, START, A, B, Player, Y, screen
 from PIL import Image
 
 import genie
@@ -29,8 +29,6 @@ from player.screens.lab import Lab
 from player.screens.library import Library
 from player.screens.studio import Studio
 from player.screens.timeline import Timeline
-
-A, B, X, Y, BACK, START = 0, 1, 2, 3, 4, 6
 
 
 def quiet(app: App) -> bool:

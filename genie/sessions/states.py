@@ -53,10 +53,8 @@ class StateStore:
         if size > self._room:  # a beginning has fewer frames behind it
             self._room = size
             self._kept.clear()
-        if len(self._kept) < max(1, self._max_bytes // size):
-            number = len(self._kept)
-        else:
-            number = self._kept.popitem(last=False)[1][0]
+        room = len(self._kept) < max(1, self._max_bytes // size)
+        number = len(self._kept) if room else self._kept.popitem(last=False)[1][0]
         try:
             self._file.seek(number * self._room)
             for array in arrays:
@@ -74,9 +72,7 @@ class StateStore:
         shapes = [(array.shape[1:], array.dtype) for array in _arrays(shell)]
         sizes = [int(np.prod(shape)) * kind.itemsize for shape, kind in shapes]
         self._file.seek(number * self._room)
-        arrays = [
-            np.frombuffer(self._file.read(size), kind).reshape(shape) for size, (shape, kind) in zip(sizes, shapes, strict=True)
-        ]
+        arrays = [np.frombuffer(self._file.read(size), kind).reshape(shape) for size, (shape, kind) in zip(sizes, shapes, strict=True)]
         return _with(shell, arrays)
 
     def close(self) -> None:

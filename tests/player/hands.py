@@ -194,6 +194,13 @@ class Keyboard(Player):
         self._devices.key(key, False)
         return self.heard(pygame.KEYUP)
 
+    def key(self, key: int, mod: int = 0, text: str = "") -> None:
+        if self._devices is None:
+            return super().key(key, mod, text)
+        self._devices.key(key, True)
+        self._devices.key(key, False)
+        return self.heard(pygame.KEYUP)
+
     def pause(self) -> None:
         self.menu()
         self.wait(lambda: isinstance(self.app.screen, Pause))
@@ -263,12 +270,11 @@ class Gamepad(Keyboard):
         self.turns(0.05)  # it is plugged in
 
     def button(self, *buttons: int) -> None:
-        for number in buttons:
-            self._pad.button(number, True)
-            self.heard(pygame.CONTROLLERBUTTONDOWN)
-        for number in reversed(buttons):
-            self._pad.button(number, False)
-            self.heard(pygame.CONTROLLERBUTTONUP)
+        for down in (True, False):
+            for number in buttons if down else reversed(buttons):
+                self._pad.button(number, down)
+                pygame.event.pump()  # SDL looks at its pads now
+        self.heard(pygame.CONTROLLERBUTTONUP)
 
     def down(self, key: int, mod: int = 0, text: str = "") -> None:
         raise AssertionError("a pad has no keys")

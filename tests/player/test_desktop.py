@@ -21,6 +21,8 @@ from player.screens.timeline import Timeline
 @pytest.mark.parametrize("device", [Keyboard, Gamepad])
 def test_every_screen_is_reached_and_used_with_one_device_alone(device: type[Keyboard], coinrun: genie.World) -> None:
     app = open_app()
+    app._open_window((800, 600))  # the X server draws without a graphics card
+    app.rebuild()
     app.worlds["coinrun"] = coinrun
     hands, name = device(app), device.__name__.lower()
 

@@ -6,12 +6,14 @@ import importlib.util
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pygame
 import pytest
 from hands import BACK, START, A, B, Player, Y, screen
+from letters import faults
 from PIL import Image
 
 import genie
@@ -23,8 +25,6 @@ from player.launch import open_app
 from player.screens.compare import Compare
 from player.screens.edit import Edit
 from player.screens.export import Export
-from player.screens.help import Help
-from player.screens.home import Home
 from player.screens.lab import Lab
 from player.screens.library import Library
 from player.screens.studio import Studio
@@ -311,26 +311,61 @@ def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
-def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int]) -> None:
+def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 200 % no widget is out of reach, and no text is cut, beyond an edge or over another one, on any screen."""
     app = player.app
     app._open_window(size)
     app.settings.font = 200
     app.apply_settings()
-    player.pause()
-    kinds = ("branches", "edit", "lab", "settings")
-    for key in kinds:
-        player.press(key)
-        player.wait(lambda: player.screen != "Pause")
+    app.rebuild()
+
+    def check() -> None:
         player.settled()
         check_within_reach(player)
-        player.picture(f"large_{size[0]}_{key}")
+        shown, app._toasts = app.screen, []
+        shown.scroll = 0
+        for page in range(20):
+            player.picture(f"large_{size[0]}_{type(shown).__name__.lower()}_{page}")
+            assert faults(shown, monkeypatch) == [], f"{type(shown).__name__}, page {page}"
+            if shown.scroll >= shown._bottom - shown.body.height:
+                break
+            shown.page(1)
+
+    def visit(key: str, then: Callable[[], object] = lambda: None) -> None:
+        under = app.screen
+        player.press(key)
+        player.wait(lambda: app.screen is not under)
+        player.settled()
+        then()
+        check()
         player.key(pygame.K_ESCAPE)
-        player.to("Pause")
-    check_within_reach(player)
-    app.push(Help(app))
-    check_within_reach(player)
-    app.reset_to(Home(app))
-    check_within_reach(player)
+
+    def branches() -> None:
+        for key in ("re-roll", "compare", "bookmark"):
+            player.press(key)
+            player.settled()
+        visit("export")
+
+    player.key(pygame.K_F10)
+    player.frames(6)
+    check()
+    player.pause()
+    check()
+    visit("branches", branches)
+    visit("edit")
+    visit("lab", lambda: player.wait(lambda: len(screen(player, Lab).rolls) == 8))
+    visit("studio", lambda: (player.wait(lambda: screen(player, Studio).ahead is not None), visit("load")))
+    visit("settings")
+    player.press("save")
+    player.press("home")
+    check()
+    visit("library", lambda: player.press("session:slot-1.session"))
+    visit("diagnostics")
+    visit("help")
+    player.press("compare")
+    player.wait(lambda: screen(player, Compare).game is not None)
+    player.frames(2)
+    check()
 
 
 def check_within_reach(player: Player) -> None:

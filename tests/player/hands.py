@@ -201,6 +201,13 @@ class Keyboard(Player):
         self._devices.key(key, False)
         return self.heard(pygame.KEYUP)
 
+    def ctrl(self, key: int) -> None:
+        if self._devices is None:
+            return super().ctrl(key)
+        self.down(pygame.K_LCTRL)
+        self.key(key)
+        return self.up(pygame.K_LCTRL)
+
     def pause(self) -> None:
         self.menu()
         self.wait(lambda: isinstance(self.app.screen, Pause))

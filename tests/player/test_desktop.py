@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
+import pygame
 import pytest
+from desktop import missing
 from hands import Gamepad, Keyboard, screen
+from PIL import Image
 
 import genie
 from player.launch import open_app
@@ -150,5 +159,46 @@ def test_a_window_that_loses_the_keyboard_stands_still(coinrun: genie.World) -> 
     hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
     hands.lose_focus()
     hands.to("Pause")
+    hands.close()
+    app.close()
+
+
+def test_a_picture_is_pasted_from_the_clipboard(coinrun: genie.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[20:40, 10:50] = (250, 200, 40)
+    file = tmp_path / "a level.png"
+    Image.fromarray(picture).save(file)
+    app = open_app(coinrun, seed=1)
+    hands = Keyboard(app)
+    hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
+    hands.pause()
+    hands.press("studio")
+    studio = screen(hands, Studio)
+    if missing() or shutil.which("xclip") is None:  # a tool that gives the picture, in place of the one that asks the X server
+        tool = tmp_path / "xclip"
+        tool.write_text(f"#!/bin/sh\ncat {shlex.quote(str(file))}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    else:
+        subprocess.run(["xclip", "-selection", "clipboard", "-t", "image/png", "-i", file], check=True)
+    hands.ctrl(pygame.K_v)
+    hands.wait(lambda: np.array_equal(studio.painting.frame, picture))
+    hands.ctrl(pygame.K_z)
+    assert not np.array_equal(studio.painting.frame, picture)
+
+    pygame.scrap.put_text(file.as_uri())  # the file was copied
+    hands.press("paste")
+    assert np.array_equal(studio.painting.frame, picture)
+
+    pygame.scrap.put_text("no picture")  # the player itself is asked for it, and answers
+    monkeypatch.setenv("PATH", os.environ["PATH"].removeprefix(f"{tmp_path}{os.pathsep}"))
+    hands.press("paste")
+    hands.wait(lambda: any("no picture in the clipboard" in line for line in app.log))
+    app.log.clear()
+    monkeypatch.setenv("PATH", "")
+    hands.press("paste")
+    told = "no picture in the clipboard that can be read (on Linux this needs wl-paste or xclip)"
+    hands.wait(lambda: any(told in line for line in app.log))
+    assert np.array_equal(studio.painting.frame, picture)
     hands.close()
     app.close()

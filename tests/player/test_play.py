@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from hands import Player, screen
 
 import genie
-from player.launch import display_available
+from player.launch import display_available, open_app
 from player.screens.play import Play
 
 
@@ -300,6 +303,27 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     again.frames(2)
     again.app.close()
     assert again.app.shelf.sessions() == [path]
+
+
+def test_ctrl_c_in_the_terminal_leaves_from_home_every_time() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        app = open_app()
+        timer = threading.Timer(rng.uniform(0.02, 0.1), os.kill, (os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            app.run(max_seconds=10)
+        assert time.monotonic() - began < 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_terminal_keeps_the_session(player: Player) -> None:
+    player.frames(3)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        player.app.run(max_seconds=10)
+    assert len(player.app.shelf.sessions()) == 1
 
 
 def test_a_dummy_display_that_was_asked_for_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,27 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
 
 
+def test_the_picture_is_enlarged_by_whole_numbers_from_1_to_8(player: Player) -> None:
+    play = screen(player, Play)
+    player.app.model.pause(True)
+    player.settled()
+    for scale in range(1, 9):
+        player.app.settings.scale = scale
+        shot, view = player.picture("scaled"), play.view
+        assert view.size == (64 * scale, 64 * scale)
+        assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_a_click_into_the_film_strip_goes_there(player: Player) -> None:
+    player.frames(17)
+    play = screen(player, Play)
+    player.app.draw()
+    box, index = play._thumbs[1]
+    assert index == 15
+    player.post(pygame.MOUSEBUTTONDOWN, button=1, pos=box.center)
+    player.wait(lambda: player.app.model.paused and player.shown.index == 15)
+
+
 def test_a_tap_between_two_frames_reaches_the_world(player: Player) -> None:
     for _ in range(5):
         player.frames(1)

@@ -67,6 +67,28 @@ def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, fol
     assert home.app.shelf.crashed() == []
 
 
+def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_with(
+    home: Player, coinrun: genie.World, tmp_path: Path
+) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    picture = coinrun.prompts[5].frames[-1]
+    Image.fromarray(picture).save(tmp_path / "level.png")
+    home.post(pygame.DROPFILE, file=str(tmp_path / "level.png"))
+    home.to("Studio")
+    assert np.array_equal(screen(home, Studio).painting.frame, picture)
+    session = Session.start(coinrun, seed=4)
+    for _ in range(5):
+        session.step("right")
+    session.save(tmp_path / "take.session")
+    last = session.frame
+    session.close()
+    home.post(pygame.DROPFILE, file=str(tmp_path / "take.session"))
+    home.to("Pause")
+    assert home.shown.index == 5 and np.array_equal(home.shown.frame, last)
+    home.post(pygame.DROPFILE, file=str(tmp_path / "letter.txt"))
+    assert any("neither a session, a picture nor a world" in line for line in home.app.log)
+
+
 def test_a_pad_alone_goes_everywhere(player: Player) -> None:
     player.button(START)
     player.to("Pause")

@@ -76,6 +76,14 @@ def main(frames: int = 10_000, branches: int = 100, world: str = "coinrun", back
         began = time.perf_counter()
         again = read_session(path)
         print(f"read in {time.perf_counter() - began:.2f} s")
+        opened_again, spent = Session.open(path, opened), []
+        for _ in range(GO_BACK // 5):
+            branch = again.branch(int(rng.integers(len(again))))
+            began = time.perf_counter()
+            opened_again.seek(int(rng.integers(branch.end)), branch.id)
+            spent.append(time.perf_counter() - began)
+        print(f"opened again, going to {len(spent)} places: median {np.median(spent):.2f} s, longest {max(spent):.2f} s", flush=True)
+        opened_again.close()
         for name, outcome in (("simulated", lambda: verify(again, opened)), ("painted", lambda: replay(again, opened.engine.codec.paint))):
             began = time.perf_counter()
             found = outcome()

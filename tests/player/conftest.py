@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pygame
 import pytest
 from desktop import desktop, missing
 from hands import Player
 
 import genie
+from player.app import App
 from player.launch import open_app
 from player.screens.play import Play
 
@@ -23,6 +26,7 @@ def x_server() -> Iterator[str]:
     """The display that the windows open on; empty without an X server."""
     with desktop() as display:
         yield display
+        pygame.quit()  # before the server goes
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +44,20 @@ def player(coinrun: genie.World) -> Iterator[Player]:
     hands.wait(lambda: isinstance(hands.app.screen, Play) and hands.shown.index >= 1)
     yield hands
     hands.app.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., App]]:
+    """`open_app`; what it opened is closed, also where a test fails."""
+    apps: list[App] = []
+
+    def make(*arguments: Any, **options: Any) -> App:
+        apps.append(open_app(*arguments, **options))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.close()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ import pygame
 
 SIZE = (1280, 900)
 X11, XTEST = "libX11.so.6", "libXtst.so.6"
+# Without a window manager a window may be shown later than SDL gives it the keyboard; Xlib ends the process at such an error.
+_PASS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda display, error: 0)
 KEYSYMS = {
     pygame.K_RETURN: 0xFF0D, pygame.K_ESCAPE: 0xFF1B, pygame.K_TAB: 0xFF09, pygame.K_BACKSPACE: 0xFF08, pygame.K_DELETE: 0xFFFF,
     pygame.K_LEFT: 0xFF51, pygame.K_UP: 0xFF52, pygame.K_RIGHT: 0xFF53, pygame.K_DOWN: 0xFF54,
@@ -54,6 +56,7 @@ def desktop() -> Iterator[str]:
     os.close(writer)
     with os.fdopen(reader) as pipe:
         display = f":{pipe.readline().strip()}"
+    ctypes.CDLL(X11).XSetErrorHandler(_PASS)
     before = {name: os.environ.get(name) for name in ("DISPLAY", "SDL_VIDEODRIVER")}
     os.environ.update(DISPLAY=display, SDL_VIDEODRIVER="x11")
     try:

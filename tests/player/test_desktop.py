@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hands import Gamepad, Keyboard, screen
 from PIL import Image
 
 import genie
-from player.launch import open_app
+from player.app import App
 from player.screens.compare import Compare
 from player.screens.edit import Edit
 from player.screens.export import Export
@@ -26,10 +27,12 @@ from player.screens.play import Play
 from player.screens.studio import Studio
 from player.screens.timeline import Timeline
 
+Opened = Callable[..., App]
+
 
 @pytest.mark.parametrize("device", [Keyboard, Gamepad])
-def test_every_screen_is_reached_and_used_with_one_device_alone(device: type[Keyboard], coinrun: genie.World) -> None:
-    app = open_app()
+def test_every_screen_is_reached_and_used_with_one_device_alone(device: type[Keyboard], opened: Opened, coinrun: genie.World) -> None:
+    app = opened()
     app._open_window((800, 600))  # the X server draws without a graphics card
     app.rebuild()
     app.worlds["coinrun"] = coinrun
@@ -129,11 +132,10 @@ def test_every_screen_is_reached_and_used_with_one_device_alone(device: type[Key
     assert app._leaving
     assert not any("Error" in line or "Traceback" in line for line in app.log)
     hands.close()
-    app.close()
 
 
-def test_the_mouse_presses_and_draws(coinrun: genie.World) -> None:
-    app = open_app(coinrun, seed=1)
+def test_the_mouse_presses_and_draws(opened: Opened, coinrun: genie.World) -> None:
+    app = opened(coinrun, seed=1)
     hands = Keyboard(app)
     hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
     hands.pause()
@@ -150,25 +152,25 @@ def test_the_mouse_presses_and_draws(coinrun: genie.World) -> None:
     hands.click("apply")
     hands.to("Play")
     hands.close()
-    app.close()
 
 
-def test_a_window_that_loses_the_keyboard_stands_still(coinrun: genie.World) -> None:
-    app = open_app(coinrun, seed=1)
+def test_a_window_that_loses_the_keyboard_stands_still(opened: Opened, coinrun: genie.World) -> None:
+    app = opened(coinrun, seed=1)
     hands = Keyboard(app)
     hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
     hands.lose_focus()
     hands.to("Pause")
     hands.close()
-    app.close()
 
 
-def test_a_picture_is_pasted_from_the_clipboard(coinrun: genie.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_pasted_from_the_clipboard(
+    opened: Opened, coinrun: genie.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[20:40, 10:50] = (250, 200, 40)
     file = tmp_path / "a level.png"
     Image.fromarray(picture).save(file)
-    app = open_app(coinrun, seed=1)
+    app = opened(coinrun, seed=1)
     hands = Keyboard(app)
     hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
     hands.pause()
@@ -201,4 +203,3 @@ def test_a_picture_is_pasted_from_the_clipboard(coinrun: genie.World, tmp_path: 
     hands.wait(lambda: any(told in line for line in app.log))
     assert np.array_equal(studio.painting.frame, picture)
     hands.close()
-    app.close()

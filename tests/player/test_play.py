@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pygame
@@ -14,7 +15,8 @@ import pytest
 from hands import Player, screen
 
 import genie
-from player.launch import display_available, open_app
+from player.app import App
+from player.launch import display_available
 from player.screens.play import Play
 
 
@@ -326,10 +328,10 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     assert again.app.shelf.sessions() == [path]
 
 
-def test_ctrl_c_in_the_terminal_leaves_from_home_every_time() -> None:
+def test_ctrl_c_in_the_terminal_leaves_from_home_every_time(opened: Callable[..., App]) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
-        app = open_app()
+        app = opened()
         timer = threading.Timer(rng.uniform(0.02, 0.1), os.kill, (os.getpid(), signal.SIGINT))
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):

@@ -32,6 +32,11 @@ ROOT = Path(__file__).parent.parent
 atexit.register(shutil.rmtree, os.environ["GENIE_CACHE_DIR"], ignore_errors=True)
 
 
+def pytest_report_header() -> str:
+    """Which windows the player's tests open: tests/player/desktop.py."""
+    return f"player: {'windows under Xvfb' if shutil.which('Xvfb') else 'no Xvfb here, so the SDL dummy driver and posted events instead'}"
+
+
 @pytest.fixture(scope="session")
 def coinrun() -> genie.World:
     """The world as users get it."""

@@ -8,17 +8,13 @@ from typing import Any
 
 import pygame
 import pytest
-from desktop import desktop, missing
+from desktop import desktop
 from hands import Player
 
 import genie
 from player.app import App
 from player.launch import open_app
 from player.screens.play import Play
-
-
-def pytest_report_header() -> str:
-    return f"player: {f'{why}: SDL dummy driver and posted events instead' if (why := missing()) else 'a real window under Xvfb'}"
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -18,7 +18,7 @@ from genie.sessions.replay import replay, verify
 from genie.sessions.session import Session
 
 BRANCH_FRAMES = 20  # of each branch; the rest is the trunk
-GO_BACK = 40  # places to go back to
+GO_BACK = 200  # places to go back to
 
 
 def play(session: Session, frames: int, branches: int, rng: np.random.Generator) -> None:
@@ -54,14 +54,17 @@ def main(frames: int = 10_000, branches: int = 100, world: str = "coinrun", back
         recording = session.recording
         step = float(np.median(np.concatenate([recording.rows(branch.id)["step"] for branch in session.tree])) / 10)
         print(f"{opened.backend}: {recording.frames:,} frames, {len(recording) - 1} branches in {seconds:.0f} s; a step {step:.1f} ms")
-        spent = []
+        spent, steps = [], []
         for _ in range(GO_BACK):
             branch = session.tree[int(rng.integers(len(session.tree)))]
             began = time.perf_counter()
             session.seek(int(rng.integers(branch.end)), branch.id)
             spent.append(time.perf_counter() - began)
-        worst = max(spent)
-        print(f"going back anywhere: median {np.median(spent):.2f} s, longest {worst:.2f} s, the time of {1000 * worst / step:.0f} steps")
+            steps.append(session.steps_again)
+        print(
+            f"going back to {GO_BACK} places: median {np.median(spent):.2f} s, longest {max(spent):.2f} s, over half a second "
+            f"{sum(seconds > 0.5 for seconds in spent)}; {max(steps)} steps taken again at most"
+        )
         path = Path(folder) / "take.session"
         began = time.perf_counter()
         session.save(path)
@@ -73,6 +76,14 @@ def main(frames: int = 10_000, branches: int = 100, world: str = "coinrun", back
         began = time.perf_counter()
         again = read_session(path)
         print(f"read in {time.perf_counter() - began:.2f} s")
+        opened_again, spent = Session.open(path, opened), []
+        for _ in range(GO_BACK // 5):
+            branch = again.branch(int(rng.integers(len(again))))
+            began = time.perf_counter()
+            opened_again.seek(int(rng.integers(branch.end)), branch.id)
+            spent.append(time.perf_counter() - began)
+        print(f"opened again, going to {len(spent)} places: median {np.median(spent):.2f} s, longest {max(spent):.2f} s", flush=True)
+        opened_again.close()
         for name, outcome in (("simulated", lambda: verify(again, opened)), ("painted", lambda: replay(again, opened.engine.codec.paint))):
             began = time.perf_counter()
             found = outcome()

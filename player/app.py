@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import traceback
 from collections import deque
@@ -63,7 +64,7 @@ class App:
         self._toasts: list[tuple[str, float]] = []
         self._presented: Shown | None = None
         self._error: BaseException | None = None
-        self._leaving = False
+        self._leaving = self._interrupted = False
         if warning:
             self.say(warning)
         self.model.start()
@@ -71,8 +72,15 @@ class App:
     # The loop.
 
     def run(self, max_seconds: float | None = None) -> None:
-        """Until the user leaves, or `max_seconds`."""
+        """Until the user leaves, or `max_seconds`.
+
+        Raises:
+            KeyboardInterrupt: it was left with Ctrl+C in the terminal; the session is kept all the same.
+        """
         began = time.perf_counter()
+        listens = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where a shell has it ignored
+        if listens:
+            signal.signal(signal.SIGINT, self._interrupt)  # an exception could be lost wherever Python cannot raise one
         try:
             while not self._leaving:
                 self.turn()
@@ -82,6 +90,10 @@ class App:
                 time.sleep(1.0 / (PLAYING_RATE if busy else IDLE_RATE))
         finally:
             self.close()
+            if listens:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def turn(self) -> None:
         """Once around: events, finished work, a new picture where something changed."""
@@ -128,6 +140,11 @@ class App:
     def leave(self) -> None:
         """End the loop."""
         self._leaving = True
+
+    def _interrupt(self, *_: object) -> None:
+        """Ctrl+C in the terminal: leave; once more: at once."""
+        self._leaving = self._interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     # Screens.
 

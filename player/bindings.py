@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "hand over": "hand over",
     "undo": "undo to the branch point",
     "mode": "real time, fast, turn-based",
+    "paste": "paste a picture (studio)",
 }
 HOLDS = ("rewind", "fast")  # count as long as they are held
 KEYS: dict[str, tuple[str, ...]] = {
@@ -76,6 +77,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "hand over": ("ctrl+m",),
     "undo": ("ctrl+z",),
     "mode": ("t",),
+    "paste": ("ctrl+v",),
 }
 PAD: dict[str, tuple[str, ...]] = {
     "left": ("d-left", "stick-left"),
@@ -106,6 +108,7 @@ PAD: dict[str, tuple[str, ...]] = {
     "hand over": ("back+left-stick",),
     "undo": ("back+lt",),
     "mode": ("back+d-down",),
+    "paste": (),
 }
 BUTTONS = ("a", "b", "x", "y", "back", "guide", "start", "left-stick", "right-stick", "lb", "rb",
            "d-up", "d-down", "d-left", "d-right")  # fmt: skip  # in the order SDL numbers a gamepad's

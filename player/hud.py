@@ -57,13 +57,14 @@ class Hud:
         theme = self._theme
         lines, shares = self.figures(shown)
         pygame.draw.rect(surface, look.PANEL, area, border_radius=8)
-        high = theme.font(20).get_linesize() + 4
+        size = next((size for size in range(20, 8, -1) if self._height(size, len(lines)) <= area.height), 8)
+        high = theme.font(size).get_linesize() + 4
         y = area.y + 10
         for name, value in lines.items():
             if y + high > area.bottom:
                 break
-            surface.blit(theme.text(name, 20, look.DIM), (area.x + 12, y))
-            text = theme.fitted(value, max(20, area.width - 24 - theme.font(20).size(name)[0] - 10), 20, self._colour(name, shares))
+            surface.blit(theme.text(name, size, look.DIM), (area.x + 12, y))
+            text = theme.fitted(value, max(20, area.width - 24 - theme.font(size).size(name)[0] - 10), size, self._colour(name, shares))
             surface.blit(text, (area.right - 12 - text.get_width(), y))
             y += high
             if name in BARS:
@@ -75,7 +76,11 @@ class Hud:
                 y += 12
         if self._model.take is not None and y + high <= area.bottom:
             pygame.draw.circle(surface, theme.bad, (area.x + 20, y + high // 2), 7)
-            surface.blit(theme.text(f"REC  {shown.index - self._model.take.first} frames", 20, theme.bad), (area.x + 34, y + 2))
+            surface.blit(theme.text(f"REC  {shown.index - self._model.take.first} frames", size, theme.bad), (area.x + 34, y + 2))
+
+    def _height(self, size: int, lines: int) -> int:
+        """Pixels that all figures take in letters of a size: they become smaller where a window is low, none is left out."""
+        return (lines + 1) * (self._theme.font(size).get_linesize() + 4) + 20 + 12 * len(BARS)
 
     def _colour(self, name: str, shares: dict[str, float]) -> look.Colour:
         if name == "rate":

@@ -377,5 +377,5 @@ class ModelThread:
         if here in self._checks:
             self._checks.remove(here)
             kept = session.edit_persistence()
-            if kept is not None:
-                self.notes.append(f"{PERSISTENCE_FRAMES} frames after the edit {kept:.0%} of its pixels are as painted.")
+            told = "nothing of it is in the view" if kept is None else f"{kept:.0%} of its pixels are as painted"
+            self.notes.append(f"{PERSISTENCE_FRAMES} frames after the edit {told}.")

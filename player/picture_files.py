@@ -8,6 +8,7 @@ import subprocess
 import warnings
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pygame
@@ -58,7 +59,7 @@ def to_frame(image: Image.Image, resolution: tuple[int, int], fit: Fit) -> np.nd
 
 
 def paste_picture(resolution: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
-    """The picture (or the picture file) in the clipboard as a frame.
+    """The picture in the clipboard as a frame. Not for the window's thread: on Linux another program asks whoever copied it, maybe us.
 
     Raises:
         GenieError: there is none, or this desktop gives no access to it.
@@ -67,12 +68,25 @@ def paste_picture(resolution: tuple[int, int], fit: Fit = "crop") -> np.ndarray:
         found = ImageGrab.grabclipboard()
     except (OSError, NotImplementedError, subprocess.SubprocessError, ValueError) as error:
         tool = "" if shutil.which("wl-paste") or shutil.which("xclip") else " (on Linux this needs wl-paste or xclip)"
-        raise GenieError(f"the clipboard could not be read{tool}; save the picture and load the file.") from error
+        raise GenieError(f"there is no picture in the clipboard that can be read{tool}; save the picture and load the file.") from error
     if isinstance(found, list) and found:
         return read_picture(Path(found[0]), resolution, fit)
     if not isinstance(found, Image.Image):
         raise GenieError("there is no picture in the clipboard.")
     return to_frame(found, resolution, fit)
+
+
+def copied_file() -> Path | None:
+    """The picture file that the clipboard's text is the path or file: address of; for the window's thread."""
+    try:
+        text = pygame.scrap.get_text().strip()
+    except pygame.error:
+        return None
+    path = Path(unquote(urlsplit(text).path) if text.startswith("file:") else text)
+    try:
+        return path if path.suffix.lower() in SUFFIXES and path.is_file() else None
+    except (OSError, ValueError):  # too long for a path
+        return None
 
 
 def png_frame(data: bytes) -> np.ndarray:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from player.app import App
 
 DEAD_ZONE = 0.5
+AWAY = 0.04  # seconds: a window that changes its size loses the focus for a moment
 REPEAT_AFTER, REPEAT_EVERY = 0.35, 0.07  # seconds that a direction is held in a screen
 ARROWS = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pygame.K_DOWN: "down"}
 PRESSES = (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_SPACE)
@@ -31,6 +32,7 @@ class Router:
         self._keys: set[str] = set()
         self._buttons: set[str] = set()
         self._holding: dict[str, str] = {}  # source -> command that counts while it is held
+        self._left: float | None = None  # when the window lost the focus
         self._moving: tuple[str, str, float] | None = None  # source, direction, when it repeats
         self._pads: dict[int, object] = {}  # instance -> open device: events come only from pads that are held open
         self._mapped: set[int] = set()  # instances that SDL knows the layout of; their raw events are left aside
@@ -48,7 +50,9 @@ class Router:
             self._app.screen.mouse(event)
         elif kind == pygame.WINDOWFOCUSLOST:
             self.let_go()
-            self._app.lost_focus()
+            self._left = time.perf_counter()
+        elif kind == pygame.WINDOWFOCUSGAINED:
+            self._left = None
         elif kind == pygame.DROPFILE:
             self._app.dropped(event.file)
         elif kind in (pygame.JOYDEVICEADDED, pygame.CONTROLLERDEVICEADDED):
@@ -72,7 +76,10 @@ class Router:
             self._sides("d", event.value[0], -event.value[1])
 
     def tick(self) -> None:
-        """A direction that is held goes on."""
+        """A direction that is held goes on; a focus that was lost and has not come back is lost."""
+        if self._left is not None and time.perf_counter() - self._left > AWAY:
+            self._left = None
+            self._app.lost_focus()
         if self._moving is not None and time.perf_counter() >= self._moving[2]:
             source, direction, _ = self._moving
             if self._app.screen.plays:
@@ -160,8 +167,8 @@ class Router:
             if screen.focused is not None and screen.focused.command(token):
                 self._app.dirty = True
                 return None
-            if token in ("lb", "rb"):
-                return screen.page(-1 if token == "lb" else 1)
+            if token in ("lb", "rb") and not screen.latches:
+                return screen.shoulder(-1 if token == "lb" else 1)
         return self._target(target, f"pad:{token}")
 
     def _target(self, target: str | None, source: str) -> None:

@@ -13,6 +13,8 @@ from player.widgets import Flow, Widget
 if TYPE_CHECKING:
     from player.app import App
 
+GAP = "   "  # between two hints
+LONGEST_HINT = 75  # letters of an average width
 WHEEL = 60  # pixels a notch
 
 
@@ -132,6 +134,13 @@ class Screen:
             here = keys.index(self.focus) if self.focus in keys else -1 if step > 0 else 0
             self.set_focus(keys[(here + step) % len(keys)])
 
+    def shoulder(self, step: int) -> None:
+        """LB and RB, a pad's Shift+Tab and Tab; where there is nothing to choose they scroll."""
+        if sum(widget.focusable and widget.enabled for widget in self.widgets) > 1:
+            self.cycle(step)
+        else:
+            self.page(step)
+
     def press(self) -> None:
         """Enter, Space or A goes down."""
         if self.focused is not None:
@@ -186,16 +195,20 @@ class Screen:
         pygame.draw.line(surface, look.LINE, (0, body.y - 6), (surface.get_width(), body.y - 6))
         widget = self.focused
         hint = widget.hint if widget is not None and widget.hint else ""
-        keys = self.hints()
-        line = theme.font(18).get_linesize()
+        high = theme.font(18).get_linesize()
         below = body.bottom + 6
         pygame.draw.line(surface, look.LINE, (0, below), (surface.get_width(), below))
-        surface.blit(theme.fitted(hint or " ", body.width, 18, look.TEXT), (body.x, below + 5))
-        surface.blit(theme.fitted(keys, body.width, 18, look.DIM), (body.x, below + 5 + line))
+        lines = self._hint_lines()
+        for number, line in enumerate(theme.wrap(hint, body.width, 18)[:lines]):
+            surface.blit(theme.text(line, 18, look.TEXT), (body.x, below + 5 + number * high))
+        keys = self.hints().split(GAP)
+        while len(keys) > 1 and theme.font(18).size(GAP.join(keys))[0] > body.width:
+            keys.pop()
+        surface.blit(theme.fitted(GAP.join(keys), body.width, 18, look.DIM), (body.x, below + 5 + lines * high))
 
     def hints(self) -> str:
-        """The keys that work here."""
-        return "arrows or d-pad: choose   Enter or A: press   Esc or B: back   Tab: next   F1: help"
+        """The keys that work here, the most needed first: the last are left out where there is no room."""
+        return "Enter or A: press   Esc or B: back   arrows or d-pad: choose   Tab or RB: next   F1: help"
 
     def _draw_widgets(self, surface: pygame.Surface, body: pygame.Rect) -> None:
         clip = surface.get_clip()
@@ -217,7 +230,11 @@ class Screen:
     def _bars(self) -> tuple[int, int]:
         """Height of the title and of the hints."""
         theme = self.app.theme
-        return theme.font(30).get_linesize() + 22, 2 * theme.font(18).get_linesize() + 18
+        return theme.font(30).get_linesize() + 22, (self._hint_lines() + 1) * theme.font(18).get_linesize() + 18
+
+    def _hint_lines(self) -> int:
+        """Lines that are kept free for what is told of the focused widget."""
+        return 1 if self.app.theme.font(18).size("n" * LONGEST_HINT)[0] <= self.app.surface.get_width() - 32 else 2
 
     def _scroll_to(self, offset: int) -> None:
         self.scroll = max(0, min(offset, self._bottom - self.body.height))

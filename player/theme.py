@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pygame
 
@@ -65,19 +66,8 @@ class Theme:
         return font.render(text, True, colour)
 
     def wrap(self, text: str, width: int, size: int = 20) -> list[str]:
-        """A text as lines no wider than `width`."""
-        font, lines = self.font(size), []
-        for paragraph in text.split("\n"):
-            line = ""
-            for word in paragraph.split(" "):
-                longer = f"{line} {word}" if line else word
-                if line and font.size(longer)[0] > width:
-                    lines.append(line)
-                    line = word
-                else:
-                    line = longer
-            lines.append(line)
-        return lines
+        """A text as lines no wider than `width`; a word that is wider is broken."""
+        return list(_wrapped(text, width, round(size * self.scale)))
 
     @property
     def gap(self) -> int:
@@ -88,6 +78,32 @@ class Theme:
     def row(self) -> int:
         """Height of a button, in pixels."""
         return round(20 * self.scale) + 16
+
+
+@lru_cache(maxsize=2000)  # screens are drawn far more often than their texts change
+def _wrapped(text: str, width: int, size: int) -> tuple[str, ...]:
+    font, lines = _font(size), []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in (part for whole in paragraph.split(" ") for part in _broken(whole, width, font)):
+            longer = f"{line} {word}" if line else word
+            if line and font.size(longer)[0] > width:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return tuple(lines)
+
+
+def _broken(word: str, width: int, font: pygame.font.Font) -> list[str]:
+    """A word in as many parts as it takes to be no wider than `width`."""
+    parts = []
+    while font.size(word)[0] > width and len(word) > 1:
+        fit = next((length for length in range(len(word) - 1, 1, -1) if font.size(word[:length])[0] <= width), 1)
+        parts.append(word[:fit])
+        word = word[fit:]
+    return [*parts, word]
 
 
 _fonts: dict[int, pygame.font.Font] = {}
@@ -102,3 +118,4 @@ def _font(size: int) -> pygame.font.Font:
 def forget_fonts() -> None:
     """Fonts do not outlive pygame."""
     _fonts.clear()
+    _wrapped.cache_clear()

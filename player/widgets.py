@@ -14,6 +14,7 @@ from player import theme as look
 from player.theme import Theme
 
 Direction = str  # "left", "right", "up", "down"
+BESIDE = 240  # pixels that buttons beside a picture take, at normal letters
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 -_.,!?"
 
 
@@ -96,7 +97,15 @@ class Button(Widget):
         self.label, self.on = label, on
 
     def size(self, theme: Theme, room: int) -> tuple[int, int]:
-        return min(room, theme.font().size(self.shown())[0] + 28), theme.row
+        width = min(room, self.width(theme) + 28)
+        return width, theme.row + (len(self._lines(theme, width)) - 1) * theme.font().get_linesize()
+
+    def width(self, theme: Theme) -> int:
+        """Pixels that the label takes in one line."""
+        return theme.font().size(self.shown())[0]
+
+    def _lines(self, theme: Theme, width: int) -> list[str]:
+        return theme.wrap(self.shown(), width - 12)
 
     def shown(self) -> str:
         """The label as it is drawn."""
@@ -106,8 +115,10 @@ class Button(Widget):
         fill = look.ACCENT if self.on else look.HOVER if focused else look.RAISED
         pygame.draw.rect(surface, fill if self.enabled else look.PANEL, rect, border_radius=7)
         colour = look.BACKGROUND if self.on else look.TEXT if self.enabled else look.OFF
-        text = theme.fitted(self.shown(), rect.width - 12, colour=colour)
-        surface.blit(text, text.get_rect(center=rect.center))
+        lines, high = self._lines(theme, rect.width), theme.font().get_linesize()
+        for number, line in enumerate(lines):
+            text = theme.text(line, colour=colour)
+            surface.blit(text, text.get_rect(centerx=rect.centerx, centery=rect.centery + round((number - (len(lines) - 1) / 2) * high)))
 
 
 class Choice(Button):
@@ -119,9 +130,8 @@ class Choice(Button):
         super().__init__(key, label, self._next, hint)
         self.options, self.index, self._on_change = list(options), index, on_change
 
-    def size(self, theme: Theme, room: int) -> tuple[int, int]:
-        widest = max(theme.font().size(f"{self.label}  ‹ {option} ›")[0] for option in self.options)
-        return min(room, widest + 28), theme.row
+    def width(self, theme: Theme) -> int:
+        return max(theme.font().size(f"{self.label}  ‹ {option} ›")[0] for option in self.options)
 
     def shown(self) -> str:
         return f"{self.label}  ‹ {self.options[self.index]} ›"
@@ -149,8 +159,11 @@ class Field(Button):
         self.value, self._on_done, self._limit = value, on_done, limit
         self._before = value
 
-    def size(self, theme: Theme, room: int) -> tuple[int, int]:
-        return min(room, theme.font().size(self.label + "  " + "m" * 18)[0] + 28), theme.row
+    def width(self, theme: Theme) -> int:
+        return theme.font().size(self.label + "  " + "m" * 18)[0]
+
+    def _lines(self, theme: Theme, width: int) -> list[str]:
+        return super()._lines(theme, width)[-1:]  # the end, where one writes
 
     def shown(self) -> str:
         return f"{self.label}  {self.value}" + ("|" if self.captured else "" if self.value else "–")
@@ -217,7 +230,9 @@ class Picture(Widget):
     def size(self, theme: Theme, room: int) -> tuple[int, int]:
         width, height = self._picture_size()
         if any(self.lines):
-            width = max(width, min(room - 16, max(theme.font(18).size(line)[0] for line in self.lines), max(width, 220)))
+            width = max(
+                width, min(room - 16, max(theme.font(18).size(line)[0] for line in self.lines), max(width, round(220 * theme.scale)))
+            )
         text = len(self._wrapped(theme, width + 4)) * theme.font(18).get_linesize()
         return width + 2 * self._margin, height + text + 2 * self._margin
 
@@ -233,7 +248,7 @@ class Picture(Widget):
         if self.on:
             pygame.draw.rect(surface, look.ACCENT, place.inflate(4, 4), 3, border_radius=3)
         high = theme.font(18).get_linesize()
-        for number, line in enumerate(self._wrapped(theme, rect.width - 8)):
+        for number, line in enumerate(self._wrapped(theme, rect.width - 2 * self._margin + 4)):
             text = theme.text(line, 18, look.TEXT if number == 0 else look.DIM)
             surface.blit(text, (rect.x + (rect.width - text.get_width()) // 2, place.bottom + 3 + number * high))
 
@@ -260,8 +275,9 @@ class Flow:
 
     def add(self, widget: Widget, width: int | None = None, height: int | None = None) -> Widget:
         """Place one; returns it."""
-        wanted = widget.size(self.theme, self.area.width)
-        size = (min(width or wanted[0], self.area.width), height or wanted[1])
+        room = min(width or self.area.width, self.area.width)
+        wanted = widget.size(self.theme, room)
+        size = (room if width else min(wanted[0], room), height or wanted[1])
         if self._x > self.area.x and self._x + size[0] > self.area.right:
             self.newline()
         widget.rect = pygame.Rect((self._x, self._y), size)
@@ -278,8 +294,10 @@ class Flow:
         self._x, self._line = self.area.x, 0
 
     def beside(self) -> Flow:
-        """A flow of its own in what is left of this line; `take` puts it in."""
-        return Flow(pygame.Rect(self._x, self._y, max(240, self.area.right - self._x), self.area.height), self.theme)
+        """A flow of its own in what is left of this line, or in the next one where that is little; `take` puts it in."""
+        if self.area.right - self._x < round(BESIDE * self.theme.scale):
+            self.newline()
+        return Flow(pygame.Rect(self._x, self._y, self.area.right - self._x, self.area.height), self.theme)
 
     def take(self, inner: Flow) -> None:
         """Put in what was placed beside."""

@@ -32,6 +32,12 @@ ROOT = Path(__file__).parent.parent
 atexit.register(shutil.rmtree, os.environ["GENIE_CACHE_DIR"], ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which windows the player's tests opened: tests/player/desktop.py."""
+    windows = "windows under Xvfb" if shutil.which("Xvfb") else "no Xvfb here, so the SDL dummy driver and posted events instead"
+    terminalreporter.write_line(f"player: {windows}")
+
+
 @pytest.fixture(scope="session")
 def coinrun() -> genie.World:
     """The world as users get it."""

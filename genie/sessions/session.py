@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from genie.errors import GenieError, SessionError
-from genie.metrics import CHANGED_LEVELS
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
@@ -21,9 +20,11 @@ from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_weights, read_session
 from genie.sessions.recording import Recording
 from genie.sessions.simulation import Simulation
+from genie.sessions.states import StateStore
 from genie.world import World
 
 PERSISTENCE_FRAMES = 30
+PERSISTENCE_LEVELS = 16  # of 255, in each colour: a painted pixel that is so near counts as still there
 
 
 class Session:
@@ -32,7 +33,8 @@ class Session:
     def __init__(self, recording: Recording, world: World, journal: Journal | None = None) -> None:
         self.world, self.recording, self.journal = world, recording, journal
         self._frames = Frames(recording, world.engine.codec.paint)
-        self._model = Simulation(recording, world, self._frames)
+        self._states = StateStore(journal.folder.parent if journal is not None else None)
+        self._model = Simulation(recording, world, self._frames, self._states)
 
     @classmethod
     def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
@@ -107,6 +109,11 @@ class Session:
     def tree(self) -> tuple[Branch, ...]:
         """All branches by id."""
         return self.recording.tree
+
+    @property
+    def steps_again(self) -> int:
+        """Recorded steps that the last `seek` took again to restore the model's state."""
+        return self._model.relived
 
     def path(self, branch: int | None = None) -> records.Path:
         """The steps from the root to the end of a branch (default: the cursor's)."""
@@ -213,10 +220,10 @@ class Session:
         return number
 
     def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
-        """Share of the edited pixels that are still as painted (within 5 of 255 levels) `frames` frames after the edit.
+        """Share of the edited pixels that are still as painted (within 16 of 255 levels) `frames` frames after the edit.
 
-        Looks at the newest edit on the path to a branch (default: the cursor's), in place: where the view has moved on, so has the
-        edit. None where there is no edit or the path does not go so far.
+        Looks at the newest edit on the path to a branch (default: the cursor's), moved as the view has scrolled since. None where there
+        is no edit, the path does not go so far, or nothing of the edit is in the view any more.
         """
         number = self.branch if branch is None else branch
         edits = [part[0] for part in self.recording.line(number) if part[0] in self.recording.edits]
@@ -224,9 +231,11 @@ class Session:
         if not edits or self.recording.branch(edits[-1]).start + frames > end:
             return None
         edit = self.recording.branch(edits[-1])
-        return self._still_there(edit, self._frames.at(number, edit.start + frames))
+        last = edit.start + frames
+        tokens = self.recording.path(number).rows["tokens"][edit.start : last]
+        return self._still_there(edit, self._frames.at(number, last), tokens)
 
-    def try_edit(self, frames: int = PERSISTENCE_FRAMES) -> float:
+    def try_edit(self, frames: int = PERSISTENCE_FRAMES) -> float | None:
         """What `edit_persistence` would be for the edit at the cursor if nobody acted for `frames` frames; nothing is recorded.
 
         Raises:
@@ -239,10 +248,12 @@ class Session:
         rollout = self._model.rollout
         here = rollout.snapshot()
         self._model.take_on(edit.id)
+        tokens = []
         for _ in range(frames):
             later = rollout.step(self.world.action_table.idle)
+            tokens.append(rollout.tokens)
         rollout.restore(here)
-        return self._still_there(edit, later)
+        return self._still_there(edit, later, np.stack(tokens))
 
     def bookmark(self, label: str = "") -> int:
         """Mark the cursor's place; returns the id to `seek` to."""
@@ -282,6 +293,7 @@ class Session:
                 self.journal.close()
             self.journal = self.recording.log = None
         self._frames.close()
+        self._states.close()
 
     def _owner(self) -> int:
         return self.recording.owner(*self.recording.cursor)
@@ -310,14 +322,21 @@ class Session:
     def _fresh_salt(self) -> int:
         return 1 + max(branch.salt for branch in self.tree)
 
-    def _still_there(self, edit: Branch, later: np.ndarray) -> float:
-        """Share of an edit's pixels that are the same in a later frame."""
+    def _still_there(self, edit: Branch, later: np.ndarray, tokens: np.ndarray) -> float | None:
+        """Share of an edit's pixels that are the same in a later frame, as far as they are in the view; tokens of the steps between."""
         painted = self.recording.edits[edit.id].astype(np.int16)
         assert edit.parent is not None
-        before = self._frames.at(edit.parent, edit.start)
-        touched = (painted != before).any(axis=-1)
-        same = (np.abs(painted - later) <= CHANGED_LEVELS).all(axis=-1)
-        return float(same[touched].mean()) if touched.any() else 1.0
+        far = np.abs(painted - self._frames.at(edit.parent, edit.start)).max(axis=-1)
+        rows, columns = np.nonzero(far > min(PERSISTENCE_LEVELS, int(far.max()) - 1))
+        down, right = self.world.engine.codec.unpack(tokens)[1].sum(axis=0)
+        height, width = painted.shape[:2]
+        there = rows + down, columns + right
+        seen = (there[0] >= 0) & (there[0] < height) & (there[1] >= 0) & (there[1] < width)
+        rows, columns = rows[seen], columns[seen]
+        if not len(rows):
+            return None
+        near = np.abs(painted[rows, columns] - later[rows + down, columns + right]) <= PERSISTENCE_LEVELS
+        return float(near.all(axis=-1).mean())
 
 
 def _tenths(milliseconds: float | None) -> int:

@@ -1,7 +1,8 @@
 """Simulation: the world's model, brought to any frame of a recording, to the bit.
 
-The model's state at a frame is built again from the record: a few dozen recorded steps before it are taken again, each in one forced
-sampling pass (`Rollout.relive`). That takes as long anywhere in a session, however long it is, and also after it was closed and opened.
+The model's state at a frame is built again from the nearest state that is at hand on its path, by taking the recorded steps between them
+again, each in one forced sampling pass (`Rollout.relive`). Where none is near, as in a session that was just opened, the record alone is
+enough: after layers × (context - 1) steps nothing in the state is older than they are.
 """
 
 from __future__ import annotations
@@ -14,29 +15,37 @@ from genie.runtime.actions import Action
 from genie.runtime.rollout import Recorded, Snapshot
 from genie.sessions.frames import Frames
 from genie.sessions.recording import Place, Recording, step_of
+from genie.sessions.states import SPACING, StateStore
 from genie.world import World
 
-KEPT_STATES = 8  # snapshots of places that were gone to: going there again takes a millisecond
+KEPT_STATES = 8  # snapshots in memory, of places that were gone to: going there again takes a millisecond
 
 Line = list[tuple[int, int, int]]  # `Recording.line`
 
 
 class Simulation:
-    """One rollout of a world with the recording's weights, standing at one frame of it."""
+    """One rollout of a world with the recording's weights, standing at one frame of it.
 
-    def __init__(self, recording: Recording, world: World, frames: Frames) -> None:
+    Args:
+        store: keeps states along the way; without one, going back takes all the steps that the model recalls.
+    """
+
+    def __init__(self, recording: Recording, world: World, frames: Frames, store: StateStore | None = None) -> None:
         header = recording.header
         self._recording, self._frames = recording, frames
         self.rollout = world.start(recording.prompt, header.seed, **header.sampling.model_dump())
         self.place: Place = (0, 0)  # where the model's state stands: a branch and a frame that this branch holds
         self._origin = self.rollout.snapshot()
         self._states: OrderedDict[Place, Snapshot] = OrderedDict()
+        self._store = store if self.rollout.recall[0] > SPACING else None  # else the record alone is as near
+        self.relived = 0  # steps that the last `go` took again
 
     def step(self, branch: int, action: Action | int) -> np.ndarray:
         """Make the next frame, uint8 [H, W, 3], as a step of this branch; it must then be recorded before anything else is done."""
         self.take_on(branch)
         frame = self.rollout.step(action)
         self.place = (branch, self.place[1] + 1)
+        self._pass(self.place)
         return frame
 
     def take_on(self, branch: int) -> None:
@@ -60,6 +69,7 @@ class Simulation:
         Args:
             fresh: from the record alone, whatever is at hand.
         """
+        self.relived = 0
         if place == self.place and not fresh:
             return
         line = self._recording.line(*place)
@@ -73,7 +83,9 @@ class Simulation:
         if at is None:
             at = (self._recording.owner(place[0], begin), begin)
             self.rollout.jump(begin, [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)])
-        self._relive(line, at)
+            self._relive(line, at, whole=False)
+        else:
+            self._relive(line, at)
         self.place = place
         self.keep()
 
@@ -90,18 +102,24 @@ class Simulation:
             _, first, last = line[order[place[0]]]
             return first <= place[1] <= last
 
-        places = [] if fresh else [place for place in (self.place, *self._states) if on_path(place)]
+        places = [] if fresh else [place for place in (self.place, *self._states, *(self._store or ())) if on_path(place)]
         if early and not places:
             places = [(0, 0)]
         if not places:
             return None
         best = max(places, key=lambda place: (place[1], order[place[0]]))
         if fresh or best != self.place:
-            self.rollout.restore(self._origin if fresh or best not in self._states else self._states[best])
+            self.rollout.restore(self._origin if fresh else self._state(best))
         return best
 
-    def _relive(self, line: Line, at: Place) -> None:
-        """Take the recorded steps and edits of a path from a place on it to its end."""
+    def _state(self, place: Place) -> Snapshot:
+        """The state at a place where it is at hand; the first one always is."""
+        if place in self._states:
+            return self._states[place]
+        return self._store.get(place) if self._store is not None and place in self._store else self._origin
+
+    def _relive(self, line: Line, at: Place, whole: bool = True) -> None:
+        """Take the recorded steps and edits of a path from a place on it to its end; `whole`: the state there was."""
         begun = False
         for number, first, last in line:
             if not begun:
@@ -111,6 +129,9 @@ class Simulation:
             if begun:
                 for index in range(max(first, at[1]) + 1, last + 1):
                     self.rollout.relive(self._recorded(number, index))
+                    self.relived += 1
+                    if whole:
+                        self._pass((number, index))
 
     def _recorded(self, branch: int, index: int) -> Recorded:
         """A step as the rollout takes it, its frame as it was before an edit."""
@@ -121,6 +142,11 @@ class Simulation:
             owner = self._recording.owner(parent, index)
         step = step_of(self._recording, owner, index)
         return Recorded(self._frames.at(owner, index), step.action, step.tokens, step.settled)
+
+    def _pass(self, place: Place) -> None:
+        """A state on the way, kept in the file if it is time for one."""
+        if self._store is not None and place[1] % SPACING == 0 and place not in self._store:
+            self._store.put(place, self.rollout.snapshot())
 
     def _keep(self, place: Place, state: Snapshot) -> None:
         self._states[place] = state

@@ -113,8 +113,8 @@ class Compare(Screen):
         if self.game is None:
             return f"{keys.label('pause')}: back"
         return (
-            f"keys act in both   {keys.label('pause')}: pause, once more: leave   click: pause, go on   "
-            f"{keys.label('step')}: one frame   {keys.label('reset')}: another level"
+            f"{keys.label('pause')}: pause, once more: leave   {keys.label('reset')}: another level   "
+            f"{keys.label('step')}: one frame   keys act in both   click: pause, go on"
         )
 
     def draw(self, surface: pygame.Surface) -> None:
@@ -127,11 +127,15 @@ class Compare(Screen):
                 surface.blit(theme.text(line), (body.x, body.y + 20 + number * theme.font().get_linesize()))
             return
         label = theme.font().get_linesize() + 6
+        told = theme.wrap(self._told(shown), body.width)
         height, width = shown.frame.shape[:2]
-        scale = max(1, min((body.width - 20) // 2 // width, (body.height - STRIP - 2 * label - 20) // height))
+        high = min(STRIP, body.height // 4)
+        scale = max(1, min((body.width - 20) // 2 // width, (body.height - high - (1 + len(told)) * label - 20) // height))
         self._draw_pair(surface, body, shown, scale, label)
-        strip = pygame.Rect(body.x, body.y + label + height * scale + 12 + label, body.width, STRIP)
-        self._draw_strip(surface, strip, self.game)
+        below = body.y + label + height * scale + 8
+        for number, line in enumerate(told):
+            surface.blit(theme.text(line), (body.x, below + number * label))
+        self._draw_strip(surface, pygame.Rect(body.x, below + len(told) * label + 4, body.width, high), self.game)
 
     def _draw_pair(self, surface: pygame.Surface, body: pygame.Rect, shown: Shown, scale: int, label: int) -> None:
         assert self.game is not None
@@ -142,16 +146,19 @@ class Compare(Screen):
             (left, "the real game", self.game.frame),
             (body.centerx + 10, f"{self._world.name}, the world", shown.frame),
         ):
-            surface.blit(theme.text(title, 20, look.DIM), (x, body.y))
+            text = theme.fitted(title, body.width // 2 - 10, 20, look.DIM)
+            surface.blit(text, (min(x, x + width - text.get_width()) if x == left else x, body.y))
             surface.blit(pygame.transform.scale(surface_of(frame), (width, height)), (x, body.y + label))
+
+    def _told(self, shown: Shown) -> str:
+        """The figures of the newest frame."""
+        assert self.game is not None
         state = "paused" if self.app.model.paused else f"{self.app.model.figures.rate:.0f} frames/s"
         told = f"frame {len(self.game.psnr)}   action {shown.action or '–'}   {state}"
         if self.game.psnr:
             told += f"   PSNR {self.game.psnr[-1]:.1f} dB"
         told += f"   first under {DIVERGED:g} dB: {self.game.diverged or 'none yet'}"
-        if self.game.ended:
-            told += "   the real episode is over"
-        surface.blit(theme.fitted(told, body.width), (body.x, body.y + label + height + 8))
+        return told + ("   the real episode is over" if self.game.ended else "")
 
     def _draw_strip(self, surface: pygame.Surface, box: pygame.Rect, game: RealGame) -> None:
         """The newest frames' PSNR as bars, the oldest to the left."""
@@ -169,4 +176,5 @@ class Compare(Screen):
                 pygame.draw.line(surface, look.TEXT, (x, box.y + 4), (x, box.bottom - 4), 2)
         line = box.bottom - 5 - round(DIVERGED / TOP * (box.height - 10))
         pygame.draw.line(surface, look.DIM, (box.x + 4, line), (box.right - 4, line))
-        surface.blit(theme.text(f"{DIVERGED:g} dB", 16, look.DIM), (box.right - 50, line - theme.font(16).get_linesize()))
+        mark = theme.text(f"{DIVERGED:g} dB", 16, look.DIM)
+        surface.blit(mark, (box.right - mark.get_width() - 6, line - mark.get_height()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genie.sessions.session import PERSISTENCE_FRAMES
+from genie.sessions.session import PERSISTENCE_FRAMES, PERSISTENCE_LEVELS
 from player import opening
 from player import theme as look
 from player.app import App
@@ -18,7 +18,6 @@ from player.stamps import palette, stamps
 from player.widgets import Button, Choice, Flow, Picture
 
 STICKS = (1, 2, 3, 5, 8, 11)
-NEAR = 16  # levels of 255 within which a pixel counts as kept by the tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ class Edit(Screen):
         before = session.frame_at(max(0, self._index - 1))
         made = session.world.reconstruct(np.stack([before, painted]))[1]
         touched = (painted != shown).any(axis=-1)
-        near = (np.abs(made.astype(np.int16) - painted) <= NEAR).all(axis=-1)
+        near = (np.abs(made.astype(np.int16) - painted) <= PERSISTENCE_LEVELS).all(axis=-1)
         return Kept(made, float(near[touched].mean()) if touched.any() else None)
 
     def _got(self, kept: Kept) -> None:
@@ -131,7 +130,7 @@ class Edit(Screen):
             self.app.say("Nothing is painted yet.")
             return
 
-        def work() -> float:
+        def work() -> float | None:
             session = self.app.model.settle()
             place = session.branch, session.index
             session.edit(painted, stick)
@@ -141,8 +140,9 @@ class Edit(Screen):
             session.prune(tried)
             return share
 
-        def told(share: float) -> None:
-            self.persistence = f"{share:.0%} of the edit is still as painted {PERSISTENCE_FRAMES} frames on"
+        def told(share: float | None) -> None:
+            found = "nothing of the edit is in the view" if share is None else f"{share:.0%} of the edit is still as painted"
+            self.persistence = f"{found} {PERSISTENCE_FRAMES} frames on"
             self.rebuild()
 
         self.app.work(work, told)

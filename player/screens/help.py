@@ -24,7 +24,7 @@ class Help(Screen):
             look.TEXT,
         )
         flow.add(Button("back", "Back", app.pop))
-        columns = [round(flow.area.width * part) for part in (0.32, 0.34, 0.30)]
+        columns = [int((flow.area.width - 2 * flow.theme.gap) * part) for part in (0.34, 0.34, 0.32)]
         for heading, table in (("In the world", CONTROLS), ("The player", COMMANDS)):
             flow.heading(heading)
             for width, text in zip(columns, ("", "keyboard", "gamepad"), strict=True):
@@ -48,6 +48,6 @@ class Help(Screen):
                 flow.newline()
         flow.heading("In the screens")
         flow.text(
-            "Arrows, d-pad or left stick: choose. Enter, Space or A: press. Esc, B or Start: back. Tab and Shift+Tab: next and the one "
-            "before. Page up and down, LB and RB: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back."
+            "Arrows, d-pad or left stick: choose. Enter, Space or A: press. Esc, B or Start: back. Tab and Shift+Tab, RB and LB: next and "
+            "the one before. Page up and down: scroll. Text with a pad: up and down choose the letter, right goes on, left takes back."
         )

@@ -38,13 +38,15 @@ class Home(Screen):
     def __init__(self, app: App) -> None:
         super().__init__(app)
         self._cards: list[Card] | None = None
+        self._entered = ""
 
     def enter(self) -> None:
+        self._entered = self.focus
         self.app.work(_cards, self._arrived, "cards")
 
     def _arrived(self, cards: list[Card]) -> None:
         first, self._cards = self._cards is None, cards
-        if first and cards and self.scroll == 0:
+        if first and cards and self.focus == self._entered:  # the user has not gone elsewhere meanwhile
             self.focus = f"world:{cards[0].name}"
         self.rebuild()
 

@@ -107,6 +107,8 @@ class Play(Screen):
             panel.right = room.right
             if not paused:
                 self._hud.draw(surface, panel, shown)
+            else:
+                strip.width -= panel.width + 10
             room.width -= panel.width + 10
         self._draw_view(surface, room, shown)
         self._draw_strip(surface, strip, shown)
@@ -145,7 +147,7 @@ class Play(Screen):
         left = area.x + len(self._thumbs) * (THUMB + 8) + 8
         keys = self.app.keys
         tip = f"{keys.label('pause')}: pause and menu   {keys.label('help')}: help"
-        if area.right - left > 100:
+        if area.right - left > 100 and not self.app.inside(Pause):
             text = theme.fitted(tip, area.right - left, 18, look.DIM)
             surface.blit(text, (area.right - text.get_width(), area.bottom - text.get_height() - 4))
 

@@ -17,7 +17,7 @@ from player import opening
 from player.app import App
 from player.canvas import Canvas, Toolbox, add_tools
 from player.paint import Painting
-from player.picture_files import SUFFIXES, Fit, paste_picture, read_picture, surface_of
+from player.picture_files import SUFFIXES, Fit, copied_file, paste_picture, read_picture, surface_of
 from player.screen import Screen
 from player.stamps import palette, stamps
 from player.widgets import Button, Choice, Flow, Picture, Text
@@ -87,7 +87,7 @@ class Studio(Screen):
         )
         flow.add(Choice("seed", "seed", [str(seed) for seed in SEEDS], self._seed, self._set_seed, "Another roll of the dice."))
         flow.add(Button("load", "Load a picture …", lambda: self._choose_file(), "Any picture file; or drop one on the window."))
-        flow.add(Button("paste", "Paste", self._paste, "The picture in the clipboard."))
+        flow.add(Button("paste", "Paste", self._paste, f"{app.keys.label('paste')}: the picture or file in the clipboard."))
         flow.add(
             Choice(
                 "fit", "larger pictures", FITS, FITS.index(self._fit), self._set_fit, "crop fills the frame, fit shows the whole picture."
@@ -154,6 +154,9 @@ class Studio(Screen):
             if self.painting.undo():
                 self._changed()
             return True
+        if name == "paste" and down:
+            self._paste()
+            return True
         return False
 
     def dropped(self, path: str) -> bool:
@@ -179,10 +182,12 @@ class Studio(Screen):
             self.app.failed(error)
 
     def _paste(self) -> None:
-        try:
-            self.put(paste_picture(self._world.resolution, self._fit), "pasted")
-        except GenieError as error:
-            self.app.failed(error)
+        file = copied_file()
+        if file is not None:
+            self._load(file)
+        else:
+            resolution, fit = self._world.resolution, self._fit
+            self.app.work(lambda: paste_picture(resolution, fit), lambda frame: self.put(frame, "pasted"), "paste")
 
     def _set_fit(self, index: int) -> None:
         self._fit = FITS[index]

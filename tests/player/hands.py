@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import pygame
+from desktop import VirtualPad, XDevices
 from PIL import Image
 
 from player.app import App
@@ -17,6 +19,7 @@ from player.screen import Screen
 from player.screens.play import Pause
 from player.widgets import Widget
 
+A, B, X, Y, BACK, START, RB = 0, 1, 2, 3, 4, 6, 10
 PAD = {"up": 11, "down": 12, "left": 13, "right": 14}
 ARTEFACTS = Path(__file__).parent.parent / "artefacts"
 
@@ -77,14 +80,17 @@ class Player:
             self.post(pygame.JOYBUTTONUP, button=number, instance_id=0)
 
     def focus(self, key: str, *, pad: bool = False) -> None:
-        """Bring the focus to a widget, with Tab or, on a pad, with the d-pad down each column."""
+        """Bring the focus to a widget, with Tab or, on a pad, with the d-pad and, past choices that take left and right, with RB."""
         screen = self.app.screen
         if pad:
             self._walk(key)
         for _ in range(400):
             if screen.focus == key:
                 return
-            self.key(pygame.K_TAB)
+            if pad:
+                self.button(RB)
+            else:
+                self.key(pygame.K_TAB)
         raise AssertionError(f"{key} cannot be reached; there are {[widget.key for widget in screen.widgets]}")
 
     def press(self, key: str) -> None:
@@ -106,11 +112,10 @@ class Player:
                 if screen.focus not in ways:
                     ways[screen.focus] = [*ways[here], direction]
                     waiting.append(screen.focus)
-        assert key in ways, f"{key} cannot be reached with the d-pad; these can: {sorted(ways)}"
         screen.set_focus(start)
-        for direction in ways[key]:
+        for direction in ways.get(key, []):
             self.button(PAD[direction])
-        assert screen.focus == key
+        assert screen.focus == key or key not in ways
 
     def click(self, key: str) -> None:
         """A click into the middle of a widget."""
@@ -160,6 +165,149 @@ class Player:
         ARTEFACTS.mkdir(exist_ok=True)
         Image.fromarray(shot).save(ARTEFACTS / f"player_{name}.png")
         return shot
+
+
+class Keyboard(Player):
+    """Hands on a real keyboard and mouse where there is an X server, else on posted events; they press everything with keys."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._devices = XDevices() if os.environ.get("SDL_VIDEODRIVER") == "x11" else None
+
+    def heard(self, kind: int) -> None:
+        """Wait until SDL has an event, and the app's answer to it."""
+        deadline = time.monotonic() + 5.0
+        while not pygame.event.peek(kind):
+            assert time.monotonic() < deadline, f"no {pygame.event.event_name(kind)} came"
+            time.sleep(0.001)
+        self.app.turn()
+
+    def down(self, key: int, mod: int = 0, text: str = "") -> None:
+        if self._devices is None:
+            return super().down(key, mod, text)
+        self._devices.key(key, True)
+        return self.heard(pygame.KEYDOWN)
+
+    def up(self, key: int) -> None:
+        if self._devices is None:
+            return super().up(key)
+        self._devices.key(key, False)
+        return self.heard(pygame.KEYUP)
+
+    def key(self, key: int, mod: int = 0, text: str = "") -> None:
+        if self._devices is None:
+            return super().key(key, mod, text)
+        self._devices.key(key, True)
+        self._devices.key(key, False)
+        return self.heard(pygame.KEYUP)
+
+    def ctrl(self, key: int) -> None:
+        if self._devices is None:
+            return super().ctrl(key)
+        self.down(pygame.K_LCTRL)
+        self.key(key)
+        return self.up(pygame.K_LCTRL)
+
+    def pause(self) -> None:
+        self.menu()
+        self.wait(lambda: isinstance(self.app.screen, Pause))
+
+    def menu(self) -> None:
+        """The key that pauses."""
+        self.key(pygame.K_p)
+
+    def back(self) -> None:
+        """One screen back."""
+        self.key(pygame.K_ESCAPE)
+
+    def act(self, count: int) -> None:
+        """Go right for some frames."""
+        self.down(pygame.K_RIGHT)
+        self.frames(count)
+        self.up(pygame.K_RIGHT)
+
+    def paint(self) -> None:
+        """Move the brush up in the canvas and paint."""
+        self.press("canvas")
+        for _ in range(5):
+            self.key(pygame.K_UP)
+        self.key(pygame.K_SPACE)
+        self.back()
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """The mouse goes somewhere, and with its button down somewhere else; twice the same place is a click."""
+        if self._devices is None:
+            self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=start)
+            self.post(pygame.MOUSEMOTION, pos=end, buttons=(1, 0, 0), rel=(end[0] - start[0], end[1] - start[1]))
+            self.post(pygame.MOUSEBUTTONUP, button=1, pos=end)
+            return
+        self._devices.move(start)
+        self._devices.button(True)
+        self.heard(pygame.MOUSEBUTTONDOWN)
+        if start != end:
+            self._devices.move(end)
+            self.heard(pygame.MOUSEMOTION)
+        self._devices.button(False)
+        self.heard(pygame.MOUSEBUTTONUP)
+
+    def click(self, key: str) -> None:
+        body, rect = self.app.screen.body, self.app.screen.find(key).rect
+        at = (body.x + rect.centerx, body.y + rect.centery - self.app.screen.scroll)
+        self.drag(at, at)
+
+    def lose_focus(self) -> None:
+        """Another window comes to the front."""
+        if self._devices is None:
+            self.post(pygame.WINDOWFOCUSLOST)
+        else:
+            self._devices.take_focus()
+
+    def close(self) -> None:
+        """Put the devices away."""
+        if self._devices is not None:
+            self._devices.close()
+
+
+class Gamepad(Keyboard):
+    """Hands on a gamepad that SDL takes for a real one; they press everything with it."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._pad = VirtualPad()
+        self.turns(0.05)  # it is plugged in
+
+    def button(self, *buttons: int) -> None:
+        for down in (True, False):
+            for number in buttons if down else reversed(buttons):
+                self._pad.button(number, down)
+                pygame.event.pump()  # SDL looks at its pads now
+        self.heard(pygame.CONTROLLERBUTTONUP)
+
+    def down(self, key: int, mod: int = 0, text: str = "") -> None:
+        raise AssertionError("a pad has no keys")
+
+    def press(self, key: str) -> None:
+        self.focus(key, pad=True)
+        self.button(A)
+
+    def menu(self) -> None:
+        self.button(START)
+
+    def back(self) -> None:
+        self.button(B)
+
+    def act(self, count: int) -> None:
+        self._pad.axis(0, 1.0)
+        self.frames(count)
+        self._pad.axis(0, 0.0)
+        self.heard(pygame.CONTROLLERAXISMOTION)
+
+    def paint(self) -> None:
+        self.press("canvas")
+        for _ in range(5):
+            self.button(PAD["up"])
+        self.button(A)
+        self.back()
 
 
 Kind = TypeVar("Kind", bound=Screen)

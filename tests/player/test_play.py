@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pygame
@@ -11,6 +15,7 @@ import pytest
 from hands import Player, screen
 
 import genie
+from player.app import App
 from player.launch import display_available
 from player.screens.play import Play
 
@@ -41,6 +46,27 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     shot, view = player.picture("play"), play.view
     scale = view.width // 64
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_the_picture_is_enlarged_by_whole_numbers_from_1_to_8(player: Player) -> None:
+    play = screen(player, Play)
+    player.app.model.pause(True)
+    player.settled()
+    for scale in range(1, 9):
+        player.app.settings.scale = scale
+        shot, view = player.picture("scaled"), play.view
+        assert view.size == (64 * scale, 64 * scale)
+        assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_a_click_into_the_film_strip_goes_there(player: Player) -> None:
+    player.frames(17)
+    play = screen(player, Play)
+    player.app.draw()
+    box, index = play._thumbs[1]
+    assert index == 15
+    player.post(pygame.MOUSEBUTTONDOWN, button=1, pos=box.center)
+    player.wait(lambda: player.app.model.paused and player.shown.index == 15)
 
 
 def test_a_tap_between_two_frames_reaches_the_world(player: Player) -> None:
@@ -300,6 +326,27 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     again.frames(2)
     again.app.close()
     assert again.app.shelf.sessions() == [path]
+
+
+def test_ctrl_c_in_the_terminal_leaves_from_home_every_time(opened: Callable[..., App]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        app = opened()
+        timer = threading.Timer(rng.uniform(0.02, 0.1), os.kill, (os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            app.run(max_seconds=10)
+        assert time.monotonic() - began < 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_terminal_keeps_the_session(player: Player) -> None:
+    player.frames(3)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        player.app.run(max_seconds=10)
+    assert len(player.app.shelf.sessions()) == 1
 
 
 def test_a_dummy_display_that_was_asked_for_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

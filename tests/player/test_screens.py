@@ -6,12 +6,14 @@ import importlib.util
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pygame
 import pytest
-from hands import Player, screen
+from hands import BACK, START, A, B, Player, Y, screen
+from letters import faults
 from PIL import Image
 
 import genie
@@ -23,14 +25,10 @@ from player.launch import open_app
 from player.screens.compare import Compare
 from player.screens.edit import Edit
 from player.screens.export import Export
-from player.screens.help import Help
-from player.screens.home import Home
 from player.screens.lab import Lab
 from player.screens.library import Library
 from player.screens.studio import Studio
 from player.screens.timeline import Timeline
-
-A, B, X, Y, BACK, START = 0, 1, 2, 3, 4, 6
 
 
 def quiet(app: App) -> bool:
@@ -67,6 +65,28 @@ def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, fol
     [kept] = home.app.shelf.sessions()
     assert read_session(kept).frames >= 9
     assert home.app.shelf.crashed() == []
+
+
+def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_with(
+    home: Player, coinrun: genie.World, tmp_path: Path
+) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    picture = coinrun.prompts[5].frames[-1]
+    Image.fromarray(picture).save(tmp_path / "level.png")
+    home.post(pygame.DROPFILE, file=str(tmp_path / "level.png"))
+    home.to("Studio")
+    assert np.array_equal(screen(home, Studio).painting.frame, picture)
+    session = Session.start(coinrun, seed=4)
+    for _ in range(5):
+        session.step("right")
+    session.save(tmp_path / "take.session")
+    last = session.frame
+    session.close()
+    home.post(pygame.DROPFILE, file=str(tmp_path / "take.session"))
+    home.to("Pause")
+    assert home.shown.index == 5 and np.array_equal(home.shown.frame, last)
+    home.post(pygame.DROPFILE, file=str(tmp_path / "letter.txt"))
+    assert any("neither a session, a picture nor a world" in line for line in home.app.log)
 
 
 def test_a_pad_alone_goes_everywhere(player: Player) -> None:
@@ -313,26 +333,61 @@ def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
-def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int]) -> None:
+def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 200 % no widget is out of reach, and no text is cut, beyond an edge or over another one, on any screen."""
     app = player.app
-    app.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
+    app._open_window(size)
     app.settings.font = 200
     app.apply_settings()
-    player.pause()
-    kinds = ("branches", "edit", "lab", "settings")
-    for key in kinds:
-        player.press(key)
-        player.wait(lambda: player.screen != "Pause")
+    app.rebuild()
+
+    def check() -> None:
         player.settled()
         check_within_reach(player)
-        player.picture(f"large_{size[0]}_{key}")
+        shown, app._toasts = app.screen, []
+        shown.scroll = 0
+        for page in range(20):
+            player.picture(f"large_{size[0]}_{type(shown).__name__.lower()}_{page}")
+            assert faults(shown, monkeypatch) == [], f"{type(shown).__name__}, page {page}"
+            if shown.scroll >= shown._bottom - shown.body.height:
+                break
+            shown.page(1)
+
+    def visit(key: str, then: Callable[[], object] = lambda: None) -> None:
+        under = app.screen
+        player.press(key)
+        player.wait(lambda: app.screen is not under)
+        player.settled()
+        then()
+        check()
         player.key(pygame.K_ESCAPE)
-        player.to("Pause")
-    check_within_reach(player)
-    app.push(Help(app))
-    check_within_reach(player)
-    app.reset_to(Home(app))
-    check_within_reach(player)
+
+    def branches() -> None:
+        for key in ("re-roll", "compare", "bookmark"):
+            player.press(key)
+            player.settled()
+        visit("export")
+
+    player.key(pygame.K_F10)
+    player.frames(6)
+    check()
+    player.pause()
+    check()
+    visit("branches", branches)
+    visit("edit")
+    visit("lab", lambda: player.wait(lambda: len(screen(player, Lab).rolls) == 8))
+    visit("studio", lambda: (player.wait(lambda: screen(player, Studio).ahead is not None), visit("load")))
+    visit("settings")
+    player.press("save")
+    player.press("home")
+    check()
+    visit("library", lambda: player.press("session:slot-1.session"))
+    visit("diagnostics")
+    visit("help")
+    player.press("compare")
+    player.wait(lambda: screen(player, Compare).game is not None)
+    player.frames(2)
+    check()
 
 
 def check_within_reach(player: Player) -> None:

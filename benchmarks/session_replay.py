@@ -83,6 +83,19 @@ def main(frames: int = 10_000, branches: int = 100, world: str = "coinrun", back
             opened_again.seek(int(rng.integers(branch.end)), branch.id)
             spent.append(time.perf_counter() - began)
         print(f"opened again, going to {len(spent)} places: median {np.median(spent):.2f} s, longest {max(spent):.2f} s", flush=True)
+        opened_again.seek(again.branch(0).end, 0)
+        began = time.perf_counter()
+        for _ in opened_again.prepare():
+            pass
+        seconds, spent = time.perf_counter() - began, []
+        for _ in range(GO_BACK):
+            began = time.perf_counter()
+            opened_again.seek(int(rng.integers(again.branch(0).end)), 0)
+            spent.append(time.perf_counter() - began)
+        print(
+            f"prepared in {seconds:.0f} s, going to {GO_BACK} places: median {np.median(spent):.2f} s, longest {max(spent):.2f} s",
+            flush=True,
+        )
         opened_again.close()
         for name, outcome in (("simulated", lambda: verify(again, opened)), ("painted", lambda: replay(again, opened.engine.codec.paint))):
             began = time.perf_counter()

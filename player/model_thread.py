@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -179,6 +179,8 @@ class ModelThread:
             self._rewinding_since = None
             self.latch.forget_taps()
             self._wake.notify()
+        if paused:
+            self.submit(Job(self._prepare, key="states"))
 
     def step(self) -> None:
         """Make one frame and stand still."""
@@ -218,6 +220,14 @@ class ModelThread:
             self.show("")
         else:
             self.newest = self.facts = None
+
+    def _prepare(self) -> Iterator[int]:
+        """While time stands still: keep states of an opened session, so that going back is quick."""
+        session = self.session
+        for left in session.prepare() if session is not None else ():
+            yield left
+            if not self._paused or self.rewinding or self.session is not session:
+                return
 
     def settle(self) -> Session:
         """The session with its cursor where the user looks.

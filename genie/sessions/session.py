@@ -20,10 +20,13 @@ from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_weights, read_session
 from genie.sessions.recording import Recording
 from genie.sessions.simulation import Simulation
-from genie.sessions.states import StateStore
+from genie.sessions.states import SPACING, StateStore
 from genie.world import World
 
 PERSISTENCE_FRAMES = 30
+PREPARED = 9_000  # frames, ten minutes: they fit into the file of states
+PREPARED_AT_ONCE = 32 * SPACING  # frames: the beginning of each such part takes as many steps as the model recalls
+STEPS_OF_A_SLICE = 4
 PERSISTENCE_LEVELS = 16  # of 255, in each colour: a painted pixel that is so near counts as still there
 
 
@@ -165,6 +168,24 @@ class Session:
         self._model.go((self.recording.owner(number, index), index))
         if (number, index) != self.recording.cursor:
             self.recording.set_cursor((number, index))
+
+    def prepare(self) -> Iterator[int]:
+        """Keep states along the path to the cursor, so that going back is as quick in an opened session as in one that was just played.
+
+        The newest part comes first. Yields the frames still to do, every few steps; may be given up between any two.
+        """
+        model = Simulation(self.recording, self.world, self._frames, self._states)
+        branch, end = self.recording.cursor
+        if model.rollout.recall[0] <= SPACING or self._states.full:
+            return
+        for last in range(end, max(0, end - PREPARED), -PREPARED_AT_ONCE):
+            for index in range(max(0, last - PREPARED_AT_ONCE) // SPACING * SPACING, last + 1, SPACING):
+                place = (self.recording.owner(branch, index), index)
+                if place not in self._states:
+                    for count, _ in enumerate(model.steps_to(place), start=1):
+                        if count % STEPS_OF_A_SLICE == 0:
+                            yield last
+                    self._states.put(place, model.rollout.snapshot())
 
     def undo_to_branch_point(self) -> None:
         """Go back to where the cursor's branch left its parent; on the root, to frame 0."""

@@ -8,6 +8,7 @@ enough: after layers × (context - 1) steps nothing in the state is older than t
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -69,6 +70,11 @@ class Simulation:
         Args:
             fresh: from the record alone, whatever is at hand.
         """
+        for _ in self.steps_to(place, fresh):
+            pass
+
+    def steps_to(self, place: Place, fresh: bool = False) -> Iterator[None]:
+        """`go`, a recorded step at a time; it must be taken to its end."""
         self.relived = 0
         if place == self.place and not fresh:
             return
@@ -83,9 +89,9 @@ class Simulation:
         if at is None:
             at = (self._recording.owner(place[0], begin), begin)
             self.rollout.jump(begin, [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)])
-            self._relive(line, at, whole=False)
+            yield from self._relive(line, at, whole=False)
         else:
-            self._relive(line, at)
+            yield from self._relive(line, at)
         self.place = place
         self.keep()
 
@@ -118,7 +124,7 @@ class Simulation:
             return self._states[place]
         return self._store.get(place) if self._store is not None and place in self._store else self._origin
 
-    def _relive(self, line: Line, at: Place, whole: bool = True) -> None:
+    def _relive(self, line: Line, at: Place, whole: bool = True) -> Iterator[None]:
         """Take the recorded steps and edits of a path from a place on it to its end; `whole`: the state there was."""
         begun = False
         for number, first, last in line:
@@ -132,6 +138,7 @@ class Simulation:
                     self.relived += 1
                     if whole:
                         self._pass((number, index))
+                    yield
 
     def _recorded(self, branch: int, index: int) -> Recorded:
         """A step as the rollout takes it, its frame as it was before an edit."""

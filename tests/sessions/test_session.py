@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def same_state(a: Snapshot, b: Snapshot) -> bool:
         and np.array_equal(ours.values, theirs.values)
         and np.array_equal(a.state.before, b.state.before)
         and np.array_equal(a.state.frame, b.state.frame)
+        and np.array_equal(a.state.trail, b.state.trail)
         and [p.frame.tobytes() for p in a.history] == [p.frame.tobytes() for p in b.history]
         and [p.codes.tobytes() for p in a.history] == [p.codes.tobytes() for p in b.history]
     )
@@ -83,6 +85,21 @@ def test_a_kept_state_leads_to_the_same_as_the_record_alone(played: Session, ind
     found = played._model.rollout.snapshot()
     assert played.steps_again <= SPACING
     assert same_state(state_at(played, index, branch), found)
+    played.seek(140, 0)
+
+
+def test_an_opened_session_that_was_prepared_goes_back_in_as_few_steps(played: Session, coinrun: genie.World, tmp_path: Path) -> None:
+    played.save(tmp_path / "play.session")
+    opened = Session.open(tmp_path / "play.session", coinrun)
+    opened.seek(130, 0)
+    assert opened.steps_again > SPACING  # nothing is at hand yet
+    assert sum(1 for _ in opened.prepare()) > 0
+    assert sum(1 for _ in opened.prepare()) == 0  # what is there is not made again
+    for index in (120, 40, 99):
+        opened.seek(index, 0)
+        assert opened.steps_again <= SPACING
+        assert same_state(opened._model.rollout.snapshot(), state_at(played, index, 0))
+    opened.close()
     played.seek(140, 0)
 
 

@@ -274,7 +274,7 @@ class Gamepad(Keyboard):
     def __init__(self, app: App) -> None:
         super().__init__(app)
         self._pad = VirtualPad()
-        self.turns(0.05)  # it is plugged in
+        self.wait(lambda: bool(app.router._pads))  # it is plugged in, and held open
 
     def button(self, *buttons: int) -> None:
         for down in (True, False):

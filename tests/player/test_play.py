@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pygame
@@ -328,6 +328,15 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     assert again.app.shelf.sessions() == [path]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a terminal; what a shell starts in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_terminal_leaves_from_home_every_time(opened: Callable[..., App]) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -341,6 +350,7 @@ def test_ctrl_c_in_the_terminal_leaves_from_home_every_time(opened: Callable[...
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_terminal_keeps_the_session(player: Player) -> None:
     player.frames(3)
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()

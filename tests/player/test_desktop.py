@@ -134,10 +134,15 @@ def test_every_screen_is_reached_and_used_with_one_device_alone(device: type[Key
     hands.close()
 
 
+def playing(opened: Opened, coinrun: genie.World) -> Keyboard:
+    """Hands on a world that has begun to move."""
+    hands = Keyboard(opened(coinrun, seed=1))
+    hands.wait(lambda: isinstance(hands.app.screen, Play) and hands.shown.index >= 1)
+    return hands
+
+
 def test_the_mouse_presses_and_draws(opened: Opened, coinrun: genie.World) -> None:
-    app = opened(coinrun, seed=1)
-    hands = Keyboard(app)
-    hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
+    hands = playing(opened, coinrun)
     hands.pause()
     hands.click("edit")
     edit = screen(hands, Edit)
@@ -155,9 +160,7 @@ def test_the_mouse_presses_and_draws(opened: Opened, coinrun: genie.World) -> No
 
 
 def test_a_window_that_loses_the_keyboard_stands_still(opened: Opened, coinrun: genie.World) -> None:
-    app = opened(coinrun, seed=1)
-    hands = Keyboard(app)
-    hands.wait(lambda: isinstance(app.screen, Play) and hands.shown.index >= 1)
+    hands = playing(opened, coinrun)
     hands.lose_focus()
     hands.to("Pause")
     hands.close()

@@ -28,6 +28,7 @@ from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchCodec, TorchEngine
 from genie.training.loop import Validation
 from genie.training.own_rollouts import RolloutReader
+from genie.training.pieces import damaged, planted
 from genie.training.tokens import TokenReader, mixed_actions
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
@@ -37,7 +38,7 @@ FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, 
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
-PIECES = 4  # replaced in each sequence
+PLANTED_SHARE = 0.25  # of the batches have pieces planted that stay
 MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 
@@ -51,7 +52,7 @@ class DynamicsData:
     skip: int = 2
     seed: int = 0
     real_share: float = 0.2  # of the batches come from real frames instead of the tokenizer's
-    own_share: float = 0.3  # of the batches come from rollouts of the model, where there are any
+    own_share: float = 0.4  # of the batches come from rollouts of the model, where there are any
     validation_clips: int = 32
     horizon: int = 10
 
@@ -116,8 +117,12 @@ class DynamicsObjective:
     def _sequences(self, rng: np.random.Generator) -> Sequences:
         if self._own is not None and rng.random() < self._data.own_share:
             rows = rng.integers(len(self._own.starts), size=self._data.rows)
-            real = self._real.read(self._own.starts[rows], self._data.slots + 2).frames
-            return Sequences(real, None, self._own.actions[rows, 1:], self._own.frames[rows], self._own.seen[rows, 2:])
+            first = rng.integers(self._own.length - self._data.slots - 1, size=self._data.rows)
+            moments = first[:, None] + np.arange(self._data.slots + 2)
+            real = self._real.read(self._own.starts[rows] + self._data.skip * first, self._data.slots + 2).frames
+            rows = rows[:, None]
+            own, seen = self._own.frames[rows, moments], self._own.seen[rows, moments[:, 2:]]
+            return Sequences(real, None, self._own.actions[rows, moments[:, 1:-1]], own, seen)
         walks = rng.integers(self._tokens.walks, size=self._data.rows)
         first = rng.integers(-1, self._tokens.length - self._data.slots - 1, size=self._data.rows)  # -1: no frame before
         moments = np.maximum(first[:, None] + np.arange(self._data.slots + 2), 0)
@@ -142,16 +147,7 @@ class DynamicsObjective:
         return Scrolls(self._tokens.frames[walks, last + np.array([-1, 0])], motion, actions)
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
-        frames = to_float(torch.from_numpy(batch.frames))
-        context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
-        if torch.rand((), generator=generator) < DAMAGED_SHARE:
-            context = damaged(context, generator)
-        if batch.tokens is None or context is not frames:
-            codes, motion = self._describe(context[:, 1:-1], frames[:, 2:])
-        else:
-            shape = batch.tokens.shape[:2]
-            flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))
-            codes, motion = (torch.from_numpy(part).unflatten(0, shape) for part in flat)
+        frames, context, codes, motion = self._lesson(batch, generator)
         actions = torch.from_numpy(batch.actions)
         known = random_known(codes.shape, generator)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
@@ -178,12 +174,33 @@ class DynamicsObjective:
         return head.loss(head(to_float(torch.from_numpy(scrolls.frames)).flatten(1, 2), actions[:, -1], trail), motion[:, -1])
 
     @torch.no_grad()
-    def _describe(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        """What frames add to those before, float [B, T, 3, H, W] twice: codes [B, T, N, G] and motion [B, T, 2]."""
-        old, new = before.flatten(0, 1), after.flatten(0, 1)
-        motion = self._tokenizer.measure(old, new)
-        codes = self._tokenizer.encode(move(old, motion), new)
-        return codes.unflatten(0, before.shape[:2]), motion.unflatten(0, before.shape[:2])
+    def _lesson(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is true and what the model sees, float [B, S+2, 3, H, W] twice; what leads from one to the other: codes [B, S, N, G] and
+        motion [B, S, 2]."""
+        frames = to_float(torch.from_numpy(batch.frames))
+        context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
+        plant, damage = (torch.rand(2, generator=generator) < torch.tensor([PLANTED_SHARE, DAMAGED_SHARE])).tolist()
+        if batch.tokens is not None and not plant and not damage:
+            shape = batch.tokens.shape[:2]
+            flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))
+            codes, motion = (torch.from_numpy(part).unflatten(0, shape) for part in flat)
+            return frames, context, codes, motion
+        scroll = self._scroll(frames[:, :-1], frames[:, 1:])
+        if plant:
+            frames, context = planted(frames, context, scroll, generator)
+        if damage:
+            context = damaged(context, generator)
+        before, after, motion = context[:, 1:-1], frames[:, 2:], scroll[:, 1:]
+        if batch.own is not None:
+            # what the model made may stand a pixel off; more than that is a mistake in measuring on a picture that has gone wrong
+            own = self._scroll(before, after)
+            motion = torch.where((own - motion).abs().amax(-1, keepdim=True) <= 1, own, motion)
+        moved = move(before.flatten(0, 1), motion.flatten(0, 1))
+        return frames, context, self._tokenizer.encode(moved, after.flatten(0, 1)).unflatten(0, motion.shape[:2]), motion
+
+    def _scroll(self, before: Tensor, after: Tensor) -> Tensor:
+        """How the picture moves, float [B, T, 3, H, W] twice -> int64 [B, T, 2]."""
+        return self._tokenizer.measure(before.flatten(0, 1), after.flatten(0, 1)).unflatten(0, before.shape[:2])
 
     def _corrupt(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Replace a share of the codes at random, in most of the sequences."""
@@ -218,31 +235,6 @@ class DynamicsObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         return None
-
-
-def damaged(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Frames [B, T, 3, H, W] in which pieces, for one to three frames, show another place of the same frame; the middle more often.
-
-    A model that has only seen whole frames leaves out for good what it left out once. The codes of the next frame are computed
-    from the damaged one, so they say how to mend it.
-    """
-    rows, length, _, height, width = frames.shape
-    made = frames.clone()
-
-    def pick(low: int, high: int) -> int:
-        return int(torch.randint(low, high, (), generator=generator))
-
-    for row in range(rows):
-        for _ in range(PIECES):
-            tall, wide = pick(height // 10, height // 3), pick(width // 10, width // 3)
-            y, x = (0.5 + 0.25 * torch.randn(2, generator=generator)).clamp(0, 1).tolist()
-            top, left = round(y * (height - tall)), round(x * (width - wide))
-            shift = (pick(0, height), pick(0, width))
-            start = pick(0, length)
-            piece = slice(top, top + tall), slice(left, left + wide)
-            for moment in range(start, min(length, start + pick(1, 4))):
-                made[row, moment, :, *piece] = frames[row, moment].roll(shift, dims=(1, 2))[:, *piece]
-    return made
 
 
 def contrast(frames: Tensor, config: TokenizerConfig) -> Tensor:

@@ -33,8 +33,8 @@ BLOCK = 64  # rollouts in step, and the unit of resuming
 class RolloutPlan:
     """How much to make."""
 
-    frames: int = 20_000
-    length: int = 18  # frames of a rollout, the prompt's included
+    frames: int = 40_000
+    length: int = 34  # frames of a rollout, the prompt's included
     skip: int = 2
     seed: int = 0
 
@@ -104,3 +104,4 @@ class RolloutReader:
         joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "actions", "seen", "starts")}
         self.frames, self.actions = joined["frames"], joined["actions"]
         self.seen, self.starts = joined["seen"], joined["starts"]
+        self.length = self.frames.shape[1]

@@ -99,7 +99,7 @@ class Settings(BaseModel):
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
-    own_frames: int = Field(default=20_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
+    own_frames: int = Field(default=40_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
     warmup_steps: int = Field(default=50, ge=1)
     validate_seconds: float = 150.0
     checkpoint_seconds: float = 60.0
@@ -360,7 +360,8 @@ class Pipeline:
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics)
-        plan = RolloutPlan(frames=settings.own_frames, length=settings.slots + 2, skip=settings.skip, seed=settings.seed)
+        length = max(settings.slots + 2, min(2 * settings.slots + 2, settings.token_length))
+        plan = RolloutPlan(frames=settings.own_frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:
             make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
 

@@ -4,6 +4,10 @@ Moving: clips that are in motion when the prompt ends. Still: noop held for 64 f
 picture scrolls (so its jumps end where the real ones do), what its tokenizer keeps when it sees every real frame, and the world under
 random keys.
 
+That asks for obedience too: a jump that ends elsewhere counts as lost. So also, "along its own scrolls": how much of what the prompt
+showed is where the world itself has scrolled it to. The real game along its measured scrolls stands beside it, since figures hide
+things and measuring errs.
+
     python benchmarks/crate_presence.py coinrun --data data/coinrun
 """
 
@@ -51,18 +55,42 @@ def report(world: World, clips: Clips, actions: np.ndarray, others: np.ndarray |
     motion = codec.motion(codec.encode(clips.frames))
     seen = seen_since(motion, PROMPT_FRAMES, world.resolution, 1)[:, PROMPT_FRAMES:]
     dice = world.engine, world.action_table, world.sampling
-    made = {"world": roll(*dice, prompts, actions)}
+    steps_made: list[np.ndarray] = []
+    made = {"world": roll(*dice, prompts, actions, each=lambda batch: steps_made.append(codec.motion(batch.tokens)))}
     made["world, told the scrolls"] = roll_along(*dice, prompts, actions, motion[:, PROMPT_FRAMES - 1 :])
     made["tokenizer"] = codec.unrolled(clips.frames)[0][:, PROMPT_FRAMES:]
     if others is not None:
         made["random keys"] = roll(*dice, prompts, others)
+    title = "moving" if others is not None else "still"
     for thing, pixels in THINGS.items():
         for label, frames in made.items():
             shares = [in_place(pixels(truth[:, step - 1]), pixels(frames[:, step - 1]), seen[:, step - 1]) for step in steps]
-            shown = "  ".join(
-                f"{step}: {np.nanmean(share):.0%} of {np.isfinite(share).sum()}" for step, share in zip(steps, shares, strict=True)
-            )
-            print(f"{'moving' if others is not None else 'still'}, {thing}, {label}: {shown}", flush=True)
+            show(f"{title}, {thing}, {label}", shares, steps)
+        own = np.concatenate([np.stack(steps_made[i : i + actions.shape[1]], axis=1) for i in range(0, len(steps_made), actions.shape[1])])
+        for label, frames, scroll in (("world", made["world"], own), ("real game", truth, motion[:, PROMPT_FRAMES - 1 :])):
+            places = carried(pixels(prompts[:, -1]), scroll)
+            shares = [in_place(places[:, step - 1], pixels(frames[:, step - 1]), np.ones_like(places[:, 0])) for step in steps]
+            show(f"{title}, {thing}, {label} along its own scrolls", shares, steps)
+
+
+def carried(pixels: np.ndarray, scroll: np.ndarray) -> np.ndarray:
+    """Where the pixels of a frame go: bool [B, H, W] and motion int [B, S, 2] -> bool [B, S, H, W]. What leaves does not return."""
+    made = np.zeros((len(pixels), scroll.shape[1], *pixels.shape[1:]), np.bool_)
+    height, width = pixels.shape[1:]
+    for before, after, offsets in zip(pixels, made, scroll, strict=True):
+        for frame, (down, right) in zip(after, offsets, strict=True):
+            frame[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = before[
+                max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
+            ]
+            before = frame
+    return made
+
+
+def show(title: str, shares: list[np.ndarray], steps: tuple[int, ...]) -> None:
+    """Print one line."""
+    counts = [int(np.isfinite(share).sum()) for share in shares]
+    found = (f"{step}: {np.nanmean(share):.0%} of {count}" for step, share, count in zip(steps, shares, counts, strict=True) if count)
+    print(f"{title}: {'  '.join(found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,14 +62,13 @@ def info(
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="The dataset's folder.")]) -> None:
     """Look for leaks, cuts inside episodes, empty actions, an unknown licence; write the card anew. Exit status 1 if something is wrong."""
-    from rich.progress import Progress
-
     from genie.data.check import find_leaks, problems, write_card
     from genie.data.store import Dataset
+    from genie.progress import Bars
 
     console = Console()
     dataset = Dataset(path)
-    with Progress(console=console) as bars:
+    with Bars(console=console) as bars:
         task = bars.add_task("looking for leaks")
         leaks = find_leaks(dataset, lambda done, total: bars.update(task, completed=done, total=total))
     card = write_card(dataset, leaks)
@@ -107,15 +106,14 @@ def export(
     lossless: Annotated[bool, typer.Option("--lossless", help="mp4: RGB without loss instead of what every player shows.")] = False,
 ) -> None:
     """Write a dataset in a format that others read."""
-    from rich.progress import Progress
-
     from genie.data.store import Dataset
+    from genie.progress import Bars
 
     console = Console()
     dataset = Dataset(path)
     if out.exists() and any(out.iterdir()):
         raise GenieError(f"{out} is not empty; choose another --out.")
-    with Progress(console=console) as bars:
+    with Bars(console=console) as bars:
         task = bars.add_task(f"export to {to}")
 
         def show(done: int, total: int) -> None:

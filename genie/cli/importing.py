@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from genie.errors import GenieError
+from genie.progress import Bars
 
 LISTED = 20  # skipped files named
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"}
@@ -48,7 +49,7 @@ def import_(
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
     began = time.monotonic()
-    with Progress(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as bars:
         task = bars.add_task("import")
 
         def show(part: str, done: int, total: int) -> None:
@@ -83,7 +84,7 @@ def _minari(source: Path, out: Path, licence: str, resolution: tuple[int, int], 
     from genie.data.store import Dataset
 
     console = Console()
-    with Progress(console=console) as bars:
+    with Bars(console=console) as bars:
         task = bars.add_task("import from Minari")
         info = import_minari(
             source, out, licence, resolution, fps, held_out, lambda done, total: bars.update(task, completed=done, total=total)

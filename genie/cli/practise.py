@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from genie.errors import GenieError
+from genie.progress import Bars
 
 
 def practise(
@@ -45,7 +46,7 @@ def practise(
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as bars:
         task = bars.add_task("practise", total=steps)
         reached = float("nan")
 

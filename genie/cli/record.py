@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from genie.data.games.registry import GAMES, PROCGEN
 from genie.errors import GenieError
+from genie.progress import Bars
 
 if TYPE_CHECKING:
     from genie.data.games.game import Game
@@ -72,7 +73,7 @@ def _watch(
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} frames"), TimeRemainingColumn())
     began = time.monotonic()
     first: int | None = None
-    with Progress(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as bars:
         task = bars.add_task("record", total=total)
 
         def show(split: str, done: int) -> None:

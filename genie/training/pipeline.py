@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from genie.bundle import Bundle
@@ -30,6 +30,7 @@ from genie.errors import TrainingError
 from genie.export.world import export_graphs
 from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
+from genie.progress import Bars
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
@@ -368,7 +369,7 @@ class Pipeline:
     @contextmanager
     def _progress(self, title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         columns = (TextColumn(title), BarColumn(), TextColumn("{task.completed}/{task.total} " + unit), TimeRemainingColumn())
-        with Progress(*columns, console=self.console) as progress:
+        with Bars(*columns, console=self.console) as progress:
             task = progress.add_task(title)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -137,26 +137,44 @@ class BatchRollout:
     def edit(self, frames: np.ndarray, stick: int = 5) -> None:
         """Put edited frames uint8 [B, H, W, 3] in place of the current ones and go on from them.
 
-        The changed pixels are also put into the frames before, `stick` context frames in all, so that the world takes
-        them for something that was there.
+        The changed pixels are also put into the frames before, where the picture had them then, `stick` context frames in all, and those
+        frames get the codes of what they show now: so the world takes them for something that came and stayed.
         """
         if frames.shape != self.state.frame.shape or frames.dtype != np.uint8:
             raise GenieError(f"an edited frame must be uint8 {self.state.frame.shape[1:]}, not {frames.dtype} {frames.shape[1:]}.")
         if stick < 1:
             raise GenieError("stick is how many context frames take the edit; it must be 1 or more.")
+        codec, history = self.engine.codec, self.history
         changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
-        for past in range(max(0, len(self.history) - stick), len(self.history)):
-            patched = np.where(changed, frames, self.history[past].frame)
-            self.history[past] = replace(self.history[past], frame=patched)
-        again = self.history[max(1, len(self.history) - stick + 1) :]  # the steps that read a changed frame
-        first = len(self.history) - len(again) - 1
+        first, back = max(0, len(history) - stick), np.zeros((len(frames), 2), np.int64)
+        for past in range(len(history) - 1, first - 1, -1):
+            patched = np.where(_moved(changed, back), _moved(frames, back), history[past].frame)
+            back = back - codec.motion(history[past].codes)
+            history[past] = replace(history[past], frame=patched)
+        again = range(max(1, first), len(history))  # the steps to a changed frame
+        touched = changed.any(axis=(1, 2))[..., None]
+        for past in again:
+            told = codec.describe(history[past - 1].frame, history[past].frame)
+            history[past] = replace(history[past], codes=np.where(touched, told, history[past].codes))
         self.state.memory.rewind(len(again))
-        self.state.before, self.state.frame = self.history[max(0, first - 1)].frame, self.history[first].frame
+        self.state.before, self.state.frame = history[max(0, again.start - 2)].frame, history[again.start - 1].frame
         self.state.trail = np.zeros_like(self.state.trail)
-        for step in self.history[1 : first + 1]:
-            self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, self.engine.codec.motion(step.codes))
-        for step in again:
-            self.engine.commit(self.state, step.actions, step.codes, step.frame)
+        for step in history[1 : again.start]:
+            self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, codec.motion(step.codes))
+        for past in again:
+            self.engine.commit(self.state, history[past].actions, history[past].codes, history[past].frame)
+
+
+def _moved(pictures: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Pictures [B, H, W, C], each moved by its rows and columns, int [B, 2]; what comes in is 0."""
+    made = np.zeros_like(pictures)
+    height, width = pictures.shape[1:3]
+    for picture, out, (down, right) in zip(pictures, made, offsets.tolist(), strict=True):
+        if abs(down) < height and abs(right) < width:
+            out[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = picture[
+                max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
+            ]
+    return made
 
 
 class Rollout:

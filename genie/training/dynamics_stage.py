@@ -38,7 +38,7 @@ FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, 
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
-PLANTED_SHARE = 0.25  # of the batches have pieces planted that stay
+PLANTED_SHARE = 0.4  # of the batches have pieces planted that stay
 MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 
@@ -147,7 +147,7 @@ class DynamicsObjective:
         return Scrolls(self._tokens.frames[walks, last + np.array([-1, 0])], motion, actions)
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
-        frames, context, codes, motion = self._lesson(batch, generator)
+        frames, context, codes, motion, counts = self._lesson(batch, generator)
         actions = torch.from_numpy(batch.actions)
         known = random_known(codes.shape, generator)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
@@ -155,8 +155,8 @@ class DynamicsObjective:
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
         weight = contrast(frames[:, 2:], self._tokenizer.config)
-        if batch.seen is not None:
-            weight = weight * by_code(torch.from_numpy(batch.seen), self._tokenizer.config)
+        if counts is not None:
+            weight = weight * by_code(counts, self._tokenizer.config)
         loss = masked_loss(logits, codes, known, weight)
         seen = codes.shape[0] * codes.shape[1]
         head = self.model.motion
@@ -174,9 +174,9 @@ class DynamicsObjective:
         return head.loss(head(to_float(torch.from_numpy(scrolls.frames)).flatten(1, 2), actions[:, -1], trail), motion[:, -1])
 
     @torch.no_grad()
-    def _lesson(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _lesson(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """What is true and what the model sees, float [B, S+2, 3, H, W] twice; what leads from one to the other: codes [B, S, N, G] and
-        motion [B, S, 2]."""
+        motion [B, S, 2]; cells that count, bool [B, S, h, w], or None where all do."""
         frames = to_float(torch.from_numpy(batch.frames))
         context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
         plant, damage = (torch.rand(2, generator=generator) < torch.tensor([PLANTED_SHARE, DAMAGED_SHARE])).tolist()
@@ -184,10 +184,14 @@ class DynamicsObjective:
             shape = batch.tokens.shape[:2]
             flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))
             codes, motion = (torch.from_numpy(part).unflatten(0, shape) for part in flat)
-            return frames, context, codes, motion
+            return frames, context, codes, motion, None
         scroll = self._scroll(frames[:, :-1], frames[:, 1:])
+        counts = None if batch.seen is None else torch.from_numpy(batch.seen)
         if plant:
-            frames, context = planted(frames, context, scroll, generator)
+            frames, context, sudden = planted(frames, context, scroll, generator)
+            side = self._codec.code_stride
+            foreseen = rearrange(~sudden[:, 2:], "b t (h y) (w x) -> b t h w (y x)", y=side, x=side).all(-1)
+            counts = foreseen if counts is None else counts & foreseen
         if damage:
             context = damaged(context, generator)
         before, after, motion = context[:, 1:-1], frames[:, 2:], scroll[:, 1:]
@@ -196,7 +200,8 @@ class DynamicsObjective:
             own = self._scroll(before, after)
             motion = torch.where((own - motion).abs().amax(-1, keepdim=True) <= 1, own, motion)
         moved = move(before.flatten(0, 1), motion.flatten(0, 1))
-        return frames, context, self._tokenizer.encode(moved, after.flatten(0, 1)).unflatten(0, motion.shape[:2]), motion
+        codes = self._tokenizer.encode(moved, after.flatten(0, 1)).unflatten(0, motion.shape[:2])
+        return frames, context, codes, motion, counts
 
     def _scroll(self, before: Tensor, after: Tensor) -> Tensor:
         """How the picture moves, float [B, T, 3, H, W] twice -> int64 [B, T, 2]."""

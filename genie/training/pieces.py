@@ -6,6 +6,8 @@ put, and scrolls with the picture, belongs to the level from then on, whoever pu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -41,8 +43,9 @@ def damaged(frames: Tensor, generator: torch.Generator) -> Tensor:
     return made
 
 
-def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Put pieces of scenery elsewhere in the scenery, for the whole sequence, in both what is true and what the model sees.
+def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Put pieces of scenery elsewhere in the scenery, in both what is true and what the model sees; half of them from the first frame on,
+    half from some later one.
 
     Args:
         frames: float [B, T, 3, H, W], the truth.
@@ -50,16 +53,18 @@ def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Ge
         scroll: int [B, T-1, 2], how the picture moves from frame to frame.
 
     Returns:
-        Both with the pieces. A piece and its place are scenery: all along they move as the picture does, and they keep out of the
-        middle, where many games have their figure. Where nothing of that kind is found, fewer are planted.
+        Both with the pieces, and bool [B, T, H, W]: pixels of a piece that the frame before did not show, which nobody can foresee.
+        A piece and its place are scenery: all along they move as the picture does, and they keep out of the middle, where many games
+        have their figure. Where nothing of that kind is found, fewer are planted.
     """
     frames, context = frames.clone(), context.clone()
     strange = _strangeness(frames, scroll)
     path = F.pad(scroll.cumsum(1), (0, 0, 1, 0)).numpy()
-    rows, (height, width) = len(frames), frames.shape[-2:]
+    rows, length, _, *whole = frames.shape
+    sudden = torch.zeros(rows, length, *whole, dtype=torch.bool)
     for row in range(rows):
         for _ in range(PLANTS):
-            size = _pick(height // 16, height // 4, generator), _pick(width // 16, width // 4, generator)
+            size = _pick(whole[0] // 16, whole[0] // 4, generator), _pick(whole[1] // 16, whole[1] // 4, generator)
             pieces = []
             for other in torch.randint(rows, (CHOICE,), generator=generator).tolist():
                 if source := _scenery(strange[other], path[other], size, generator):
@@ -69,12 +74,15 @@ def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Ge
             if not pieces or target is None:
                 continue
             piece = max(pieces, key=lambda found: found.flatten(1).std(1).sum().item())
-            for t, corner in enumerate(target[1] + path[row] - path[row, target[0]]):
-                (y0, y1), (x0, x1) = _inside(corner, size, (height, width))
-                shown = piece[:, y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]]
-                frames[row, t, :, y0:y1, x0:x1] = shown
-                context[row, t, :, y0:y1, x0:x1] = shown
-    return frames, context
+            corners = target[1] + path[row] - path[row, target[0]]
+            known = torch.zeros(size, dtype=torch.bool)
+            for t in range(_pick(0, 2, generator) * _pick(1, length, generator), length):
+                shown, inside = _overlap(corners[t], size, whole)
+                frames[row, t, :, *inside] = context[row, t, :, *inside] = piece[:, *shown]
+                sudden[row, t, *inside] = ~known[shown]
+                known = torch.zeros_like(known)
+                known[shown] = True
+    return frames, context, sudden
 
 
 def _strangeness(frames: Tensor, scroll: Tensor) -> np.ndarray:
@@ -93,22 +101,24 @@ def _scenery(
         place = _pick(0, whole[0] - size[0] + 1, generator), _pick(0, whole[1] - size[1] + 1, generator)
         total = count = 0.0
         for corner, frame in zip(place + path - path[moment], strange, strict=True):
-            (y0, y1), (x0, x1) = _inside(corner, size, whole)
-            if all(low < 5 * full // 8 and high > 3 * full // 8 for (low, high), full in zip(((y0, y1), (x0, x1)), whole, strict=True)):
+            _, inside = _overlap(corner, size, whole)
+            if all(side.start < 5 * full // 8 and side.stop > 3 * full // 8 for side, full in zip(inside, whole, strict=True)):
                 break
-            total, count = total + frame[y0:y1, x0:x1].sum(), count + (y1 - y0) * (x1 - x0)
+            found = frame[inside]
+            total, count = total + found.sum(), count + found.size
         else:
             if total <= STEADY * count:
                 return moment, place
     return None
 
 
-def _inside(corner: np.ndarray, size: tuple[int, int], whole: list[int] | tuple[int, int]) -> list[tuple[int, int]]:
-    """What of a box is in the picture, from and to by rows and by columns; from = to where nothing is."""
-    return [
-        (low := int(np.clip(start, 0, full)), max(low, int(np.clip(start + length, 0, full))))
-        for start, length, full in zip(corner, size, whole, strict=True)
-    ]
+def _overlap(corner: np.ndarray, size: tuple[int, int], whole: Sequence[int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What a box and the picture share: its rows and columns, counted in the box and in the picture; empty where nothing is."""
+    (top, y0, y1), (left, x0, x1) = (
+        (start, low := min(max(start, 0), full), max(low, min(start + length, full)))
+        for start, length, full in zip(corner.tolist(), size, whole, strict=True)
+    )
+    return (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)), (slice(y0, y1), slice(x0, x1))
 
 
 def _pick(low: int, high: int, generator: torch.Generator) -> int:

@@ -137,6 +137,26 @@ def test_any_stick_keeps_the_rollout_going(coinrun: genie.World, stick: int) -> 
         assert rollout.index == steps + 1
 
 
+def test_an_edit_was_where_the_picture_had_it_before(coinrun: genie.World) -> None:
+    batch = coinrun.start_batch([coinrun.prompts[3].frames], seeds=[1])
+    for _ in range(8):
+        batch.step(["right"])
+    scroll = coinrun.engine.codec.motion(batch.tokens)[0]
+    assert scroll.any()
+    before = [step.frame.copy() for step in batch.history]
+    edited = batch.frames.copy()
+    edited[:, 20:26, 30:36] = (255, 0, 255)
+    batch.edit(edited, stick=2)
+    assert np.array_equal(batch.frames, edited)
+    was = batch.history[-2].frame[0]
+    down, right = scroll
+    assert (was[20 - down : 26 - down, 30 - right : 36 - right] == (255, 0, 255)).all()
+    assert (was != before[-2][0]).any(-1).sum() == 36
+    assert all(np.array_equal(step.frame, old) for step, old in zip(batch.history[:-2], before[:-2], strict=True))
+    told = coinrun.engine.codec.describe(batch.history[-3].frame, batch.history[-2].frame)
+    assert np.array_equal(batch.history[-2].codes, told)
+
+
 def test_a_wrong_edit_is_refused(coinrun: genie.World) -> None:
     rollout = coinrun.start()
     with pytest.raises(genie.GenieError, match="edited frame must be uint8"):

@@ -27,26 +27,27 @@ def scroll(frames: Tensor) -> Tensor:
 
 
 def test_what_is_planted_stays_and_scrolls_with_the_picture(frames: Tensor, scroll: Tensor) -> None:
-    made, seen = planted(frames, frames, scroll, torch.Generator().manual_seed(0))
+    made, seen, sudden = planted(frames, frames, scroll, torch.Generator().manual_seed(0))
     assert torch.equal(made, seen)
+    assert sudden[:, 0].any() and sudden[:, 1:].any()  # from the first frame on, or from a later one
     new = (made != frames).any(2)
-    assert (new.any(dim=(2, 3)).float().mean(1) > 0.5).sum() >= 3  # most sequences have something, most of the time
+    assert (new.any(dim=(2, 3)).float().mean(1) > 0.4).sum() >= 3  # most sequences have something, most of the time
     moved, whole = (
         move(part[:, :-1].flatten(0, 1).float(), scroll.flatten(0, 1)).unflatten(0, scroll.shape[:2]) for part in (made, new[:, :, None])
     )
-    carried = (whole[:, :, 0] > 0) & new[:, 1:]
+    carried = (whole[:, :, 0] > 0) & new[:, 1:] & ~sudden[:, 1:]
     assert carried.sum() > 100
     assert ((made[:, 1:] - moved).abs().amax(2)[carried] < 0.02).float().mean() > 0.9
 
 
 def test_nothing_is_planted_over_the_middle(frames: Tensor, scroll: Tensor) -> None:
-    made, _ = planted(frames, frames, scroll, torch.Generator().manual_seed(1))
+    made, _, _ = planted(frames, frames, scroll, torch.Generator().manual_seed(1))
     assert torch.equal(made[..., 26:38, 26:38], frames[..., 26:38, 26:38])
 
 
 def test_the_model_sees_the_same_planted_pieces_in_its_own_frames(frames: Tensor, scroll: Tensor) -> None:
     own = frames.clamp(-0.5, 0.5)
-    made, seen = planted(frames, own, scroll, torch.Generator().manual_seed(2))
+    made, seen, _ = planted(frames, own, scroll, torch.Generator().manual_seed(2))
     new = (made != frames).any(2, keepdim=True).expand_as(made)
     assert torch.equal(made[new], seen[new])
     assert ((seen == own) | (seen == made)).all()
@@ -54,7 +55,9 @@ def test_the_model_sees_the_same_planted_pieces_in_its_own_frames(frames: Tensor
 
 def test_a_picture_without_scenery_is_left_alone(frames: Tensor) -> None:
     noise = torch.rand(frames.shape, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    made, _ = planted(noise, noise, torch.zeros(len(noise), noise.shape[1] - 1, 2, dtype=torch.long), torch.Generator().manual_seed(4))
+    made, _, _ = planted(
+        noise, noise, torch.zeros(len(noise), noise.shape[1] - 1, 2, dtype=torch.long), torch.Generator().manual_seed(4)
+    )
     assert torch.equal(made, noise)
 
 

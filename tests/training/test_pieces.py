@@ -55,9 +55,7 @@ def test_the_model_sees_the_same_planted_pieces_in_its_own_frames(frames: Tensor
 
 def test_a_picture_without_scenery_is_left_alone(frames: Tensor) -> None:
     noise = torch.rand(frames.shape, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    made, _, _ = planted(
-        noise, noise, torch.zeros(len(noise), noise.shape[1] - 1, 2, dtype=torch.long), torch.Generator().manual_seed(4)
-    )
+    made, _, _ = planted(noise, noise, torch.zeros(len(noise), noise.shape[1] - 1, 2, dtype=torch.long), torch.Generator().manual_seed(4))
     assert torch.equal(made, noise)
 
 

@@ -1,23 +1,30 @@
-"""Painted things in the shipped CoinRun world: how much of them is still there 30 frames on if nobody acts.
+"""Painted things in a CoinRun world: how much of them is there 30 frames on, and whether a painted wall stops who runs into it.
 
-python benchmarks/edit_persistence.py
+python benchmarks/edit_persistence.py --sheet edits.png
 
 A crate, a pillar of three, a block of wall and a coin, cut from the world's own prompts, are put on the ground beside the agent in each
-of the twelve levels.
+of the twelve levels. The sheet shows, per level and thing: the frame as painted, one frame on, 30 frames on.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import typer
+from PIL import Image
 
 import genie
-from genie.sessions.session import Session
+from genie.pictures import grid
+from genie.sessions.session import PERSISTENCE_FRAMES, Session
 
 IDLE = 18  # frames before the edit: the agent has landed, the context is full
 STICKS = (1, 5, 15)
 FAR = range(8, 28)  # pixels from the middle, where the agent is
 EMPTY, SOLID = 250, 300  # sums of red, green and blue: the sky is darker, the ground lighter
+RUN = 12  # frames to the right
+WALL_HEIGHT = 18  # pixels: nobody walks over it
+OPEN_WAY = 30  # pixels of scroll in that run without a wall, from which a level counts
 
 
 def things(world: genie.World) -> dict[str, np.ndarray]:
@@ -29,15 +36,15 @@ def things(world: genie.World) -> dict[str, np.ndarray]:
         "crate": looks["level-01"][15:20, 49:54],
         "pillar": looks["level-01"][5:20, 49:54],
         "wall": np.tile(looks["level-01"][40:48, 2:10], (2, 1, 1))[:12],
-        "coin": looks["level-03"][rows.min() : rows.max() + 1, columns.min() : columns.max() + 1],
+        "coin": looks["level-03"][rows.min() - 1 : rows.max() + 2, columns.min() - 1 : columns.max() + 2],
     }
 
 
-def free_place(frame: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice] | None:
+def free_place(frame: np.ndarray, size: tuple[int, int], sides: tuple[int, ...] = (1, -1)) -> tuple[slice, slice] | None:
     """On the ground in front of the sky, as near to the agent as possible."""
     light, (height, width) = frame.astype(int).sum(-1), size
     for far in FAR:
-        for left in (side for side in (32 + far, 32 - far - width) if 2 <= side <= 62 - width):
+        for left in (side for side in (32 + far if way > 0 else 32 - far - width for way in sides) if 2 <= side <= 62 - width):
             for top in range(4, 62 - height):
                 box = slice(top, top + height), slice(left, left + width)
                 if light[box].max() < EMPTY and light[top + height, box[1]].min() > SOLID:
@@ -45,15 +52,27 @@ def free_place(frame: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice] 
     return None
 
 
-def main(world: str = "coinrun", backend: str = "auto") -> None:
-    """Print the share of the painted pixels that are still there, per thing and `stick`."""
+def walked(session: Session) -> int:
+    """Pixels that the view scrolls while right is held for `RUN` frames from the cursor on."""
+    start = session.index
+    for _ in range(RUN):
+        session.step("right")
+    tokens = session.recording.path(session.branch).rows["tokens"][start : start + RUN]
+    return -int(session.world.engine.codec.unpack(tokens)[1].sum(axis=0)[1])
+
+
+def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = None) -> None:
+    """Print the share of the painted pixels that are still there, per thing and `stick`, and how far one runs with a wall in the way."""
     opened = genie.load_world(world, backend=backend)
     found: dict[tuple[str, int], list[float]] = {}
+    rows: list[np.ndarray] = []
+    runs: list[tuple[int, int, int]] = []
     for prompt in opened.prompts:
         session = Session.start(opened, prompt.frames, seed=3)
         for _ in range(IDLE):
             session.step("noop")
         place, before = (session.branch, session.index), session.frame
+        row: list[np.ndarray] = []
         for name, thing in things(opened).items():
             box = free_place(before, thing.shape[:2])
             for stick in STICKS if box is not None else ():
@@ -62,10 +81,27 @@ def main(world: str = "coinrun", backend: str = "auto") -> None:
                 session.seek(place[1], place[0])
                 session.edit(painted, stick)
                 found.setdefault((name, stick), []).append(session.try_edit() or 0.0)
+            if box is not None:
+                later = [session.step("noop") for _ in range(PERSISTENCE_FRAMES)]
+                row += [painted, later[0], later[-1]]
+        rows.append(np.stack(row))
+        box = free_place(before, (WALL_HEIGHT, 8), (1,))
+        session.seek(place[1], place[0])
+        far = walked(session)
+        if box is not None and far >= OPEN_WAY:
+            session.seek(place[1], place[0])
+            painted = before.copy()
+            painted[box] = np.tile(things(opened)["wall"], (2, 1, 1))[:WALL_HEIGHT]
+            session.edit(painted, STICKS[1])
+            runs.append((box[1].start - 34, walked(session), far))  # the agent's right side is two pixels from the middle
         session.close()
-    print(f"{opened.backend}: pixels within 16 levels after 30 frames; levels where half of them are")
+    print(f"{opened.backend}: painted pixels still there after {PERSISTENCE_FRAMES} frames; levels where half of them are")
     for (name, stick), shares in found.items():
         print(f"{name:7} stick {stick:2}: {np.mean(shares):4.0%}   {sum(share >= 0.5 for share in shares)} of {len(shares)}")
+    for free, stopped, far in runs:
+        print(f"a wall {free} pixels to the right: the view scrolls {stopped} pixels in {RUN} frames, {far} without it")
+    if sheet is not None:
+        Image.fromarray(grid(rows)).save(sheet)
 
 
 if __name__ == "__main__":

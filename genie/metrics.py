@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 BYTE_ERROR = 1 / 12  # squared levels: what rounding to bytes costs anyway, so that equal frames count 58.9 dB, not infinity
+ALIKE_LEVELS = 16  # a pixel is as it was painted where no channel differs by more than this, of 255
 CHANGED_LEVELS = 5  # a pixel has changed where any channel differs by more than this, of 255
 SSIM_WINDOW, SSIM_DEVIATION = 11, 1.5  # pixels of the Gaussian window, as in Wang et al. 2004
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -39,6 +40,16 @@ def changed_error(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> fl
 def changed_pixels(truth: np.ndarray, before: np.ndarray) -> np.ndarray:
     """bool [..., H, W]: where the truth differs from the frame before."""
     return np.asarray((np.abs(truth.astype(np.int16) - before.astype(np.int16)) > CHANGED_LEVELS).any(axis=-1))
+
+
+def still_painted(shown: np.ndarray, painted: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """bool [...]: pixels uint8 [..., 3] that look like what was painted, not like what stood there before.
+
+    Their largest difference from the paint, over the channels, is at most half that of what stood there, or `ALIKE_LEVELS`.
+    """
+    paint = painted.astype(np.int16)
+    off, stood = (np.abs(other.astype(np.int16) - paint).max(axis=-1) for other in (shown, before))
+    return np.asarray(off <= np.maximum(ALIKE_LEVELS, stood // 2))
 
 
 def frame_psnr(error: np.ndarray) -> np.ndarray:

@@ -387,5 +387,5 @@ class ModelThread:
         if here in self._checks:
             self._checks.remove(here)
             kept = session.edit_persistence()
-            told = "nothing of it is in the view" if kept is None else f"{kept:.0%} of its pixels are as painted"
+            told = "nothing of it is in the view" if kept is None else f"{kept:.0%} of it is still there"
             self.notes.append(f"{PERSISTENCE_FRAMES} frames after the edit {told}.")

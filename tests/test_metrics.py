@@ -30,6 +30,14 @@ def test_changed_error_looks_only_where_something_changed() -> None:
     assert metrics.changed_error(made, before, before) == 0.0
 
 
+def test_a_painted_pixel_is_still_there_while_it_looks_more_like_the_paint_than_like_what_stood_there() -> None:
+    before, painted = np.full((1, 4, 3), (0, 20, 40), np.uint8), np.full((1, 4, 3), (200, 120, 60), np.uint8)
+    shown = np.array([[(200, 120, 60), (150, 100, 60), (60, 50, 45), (200, 20, 255)]], np.uint8)
+    assert metrics.still_painted(shown, painted, before).tolist() == [[True, True, False, False]]
+    faint = painted + np.uint8(4)  # of a colour near what stood there: what is as near as the eye can tell is there
+    assert metrics.still_painted(painted, faint, painted).all()
+
+
 def test_perplexity_counts_evenly_used_codes() -> None:
     assert abs(metrics.perplexity(np.array([5, 5, 5, 5, 0])) - 4.0) < 1e-9
     assert abs(metrics.perplexity(np.array([9, 0])) - 1.0) < 1e-9

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from genie.errors import GenieError, SessionError
+from genie.metrics import ALIKE_LEVELS, still_painted
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
@@ -27,7 +28,6 @@ PERSISTENCE_FRAMES = 30
 PREPARED = 9_000  # frames, ten minutes: they fit into the file of states
 PREPARED_AT_ONCE = 32 * SPACING  # frames: the beginning of each such part takes as many steps as the model recalls
 STEPS_OF_A_SLICE = 4
-PERSISTENCE_LEVELS = 16  # of 255, in each colour: a painted pixel that is so near counts as still there
 
 
 class Session:
@@ -241,7 +241,7 @@ class Session:
         return number
 
     def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
-        """Share of the edited pixels that are still as painted (within 16 of 255 levels) `frames` frames after the edit.
+        """Share of the edited pixels that still look like what was painted (`genie.metrics.still_painted`) `frames` frames after the edit.
 
         Looks at the newest edit on the path to a branch (default: the cursor's), moved as the view has scrolled since. None where there
         is no edit, the path does not go so far, or nothing of the edit is in the view any more.
@@ -344,11 +344,12 @@ class Session:
         return 1 + max(branch.salt for branch in self.tree)
 
     def _still_there(self, edit: Branch, later: np.ndarray, tokens: np.ndarray) -> float | None:
-        """Share of an edit's pixels that are the same in a later frame, as far as they are in the view; tokens of the steps between."""
-        painted = self.recording.edits[edit.id].astype(np.int16)
+        """Share of an edit's pixels that are there in a later frame, as far as they are in the view; tokens of the steps between."""
+        painted = self.recording.edits[edit.id]
         assert edit.parent is not None
-        far = np.abs(painted - self._frames.at(edit.parent, edit.start)).max(axis=-1)
-        rows, columns = np.nonzero(far > min(PERSISTENCE_LEVELS, int(far.max()) - 1))
+        before = self._frames.at(edit.parent, edit.start)
+        far = np.abs(painted.astype(np.int16) - before).max(axis=-1)
+        rows, columns = np.nonzero(far > min(ALIKE_LEVELS, int(far.max()) - 1))
         down, right = self.world.engine.codec.unpack(tokens)[1].sum(axis=0)
         height, width = painted.shape[:2]
         there = rows + down, columns + right
@@ -356,8 +357,7 @@ class Session:
         rows, columns = rows[seen], columns[seen]
         if not len(rows):
             return None
-        near = np.abs(painted[rows, columns] - later[rows + down, columns + right]) <= PERSISTENCE_LEVELS
-        return float(near.all(axis=-1).mean())
+        return float(still_painted(later[rows + down, columns + right], painted[rows, columns], before[rows, columns]).mean())
 
 
 def _tenths(milliseconds: float | None) -> int:

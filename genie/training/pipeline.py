@@ -360,6 +360,9 @@ class Pipeline:
         settings = self.settings
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
+        if "tokenizer" in settings.fine_tune:  # the codes that these dynamics were trained on
+            tokenizer = VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics)
         length = max(settings.slots + 2, min(2 * settings.slots + 2, settings.token_length))
         plan = RolloutPlan(frames=settings.own_frames, length=length, skip=settings.skip, seed=settings.seed)

@@ -1,7 +1,8 @@
 """Stage one: the video tokenizer, trained unrolled on its own output.
 
 Each batch row walks along a long clip: three steps a batch with gradients through all of them, and its last frame carried into
-the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them.
+the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. Pieces planted where the
+game never has them come, stay and go, so that it keeps what a designer paints.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squar
 from genie.pictures import grid
 from genie.runtime.torch_engine import TorchCodec
 from genie.training.loop import Validation
+from genie.training.pieces import planted
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float
 from tokenizer.motion import move
@@ -26,6 +28,7 @@ ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
+PLANTED_SHARE = 0.3  # of the batches have pieces planted that come, stay and go
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class TokenizerObjective:
         amount = torch.rand((len(frames), 2, 1, 1, 1), generator=generator)
         amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
         previous = previous + amount * torch.randn(previous.shape, generator=generator)
+        if torch.rand((), generator=generator) < PLANTED_SHARE:
+            frames, previous = self._planted(frames, previous, generator)
         loss = torch.zeros(())
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
@@ -85,6 +90,14 @@ class TokenizerObjective:
             "codes_used_in_batch": float(used),
         }
         return loss / steps, numbers, steps * len(frames)
+
+    @torch.no_grad()
+    def _planted(self, frames: Tensor, previous: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pieces in float [B, T, 3, H, W]; those that are there from the first frame on are in the frame before, [B, 3, H, W], too."""
+        scroll = self.model.measure(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)).unflatten(0, (len(frames), -1))
+        seen = torch.cat([previous[:, None], frames[:, 1:]], dim=1)
+        frames, seen, _ = planted(frames, seen, scroll, generator)
+        return frames, seen[:, 0]
 
     def validate(self) -> Validation:
         truth = self._held_out.spread(self._data.validation_clips).frames

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genie.sessions.session import PERSISTENCE_FRAMES, PERSISTENCE_LEVELS
+from genie.metrics import still_painted
+from genie.sessions.session import PERSISTENCE_FRAMES
 from player import opening
 from player import theme as look
 from player.app import App
@@ -110,7 +111,7 @@ class Edit(Screen):
         before = session.frame_at(max(0, self._index - 1))
         made = session.world.reconstruct(np.stack([before, painted]))[1]
         touched = (painted != shown).any(axis=-1)
-        near = (np.abs(made.astype(np.int16) - painted) <= PERSISTENCE_LEVELS).all(axis=-1)
+        near = still_painted(made, painted, shown)
         return Kept(made, float(near[touched].mean()) if touched.any() else None)
 
     def _got(self, kept: Kept) -> None:
@@ -141,7 +142,7 @@ class Edit(Screen):
             return share
 
         def told(share: float | None) -> None:
-            found = "nothing of the edit is in the view" if share is None else f"{share:.0%} of the edit is still as painted"
+            found = "nothing of the edit is in the view" if share is None else f"{share:.0%} of the edit is still there"
             self.persistence = f"{found} {PERSISTENCE_FRAMES} frames on"
             self.rebuild()
 

@@ -15,6 +15,7 @@ import typer
 from PIL import Image
 
 import genie
+from genie.metrics import still_painted
 from genie.pictures import grid
 from genie.sessions.session import PERSISTENCE_FRAMES, Session
 
@@ -23,8 +24,8 @@ STICKS = (1, 5, 15)
 FAR = range(8, 28)  # pixels from the middle, where the agent is
 EMPTY, SOLID = 250, 300  # sums of red, green and blue: the sky is darker, the ground lighter
 RUN = 12  # frames to the right
-WALL_HEIGHT = 18  # pixels: nobody walks over it
-OPEN_WAY = 30  # pixels of scroll in that run without a wall, from which a level counts
+WALL_HEIGHT = 12  # pixels: too high to walk onto
+OPEN_WAY = 20  # pixels of scroll in that run without a wall, from which a level counts
 
 
 def things(world: genie.World) -> dict[str, np.ndarray]:
@@ -65,6 +66,7 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
     """Print the share of the painted pixels that are still there, per thing and `stick`, and how far one runs with a wall in the way."""
     opened = genie.load_world(world, backend=backend)
     found: dict[tuple[str, int], list[float]] = {}
+    kept: dict[str, list[float]] = {}
     rows: list[np.ndarray] = []
     runs: list[tuple[int, int, int]] = []
     for prompt in opened.prompts:
@@ -82,6 +84,9 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
                 session.edit(painted, stick)
                 found.setdefault((name, stick), []).append(session.try_edit() or 0.0)
             if box is not None:
+                held = np.stack([before, *[painted] * PERSISTENCE_FRAMES])
+                made = opened.reconstruct(held)[-1]
+                kept.setdefault(name, []).append(float(still_painted(made, painted, before)[box].mean()))
                 later = [session.step("noop") for _ in range(PERSISTENCE_FRAMES)]
                 row += [painted, later[0], later[-1]]
         rows.append(np.stack(row))
@@ -98,6 +103,8 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
     print(f"{opened.backend}: painted pixels still there after {PERSISTENCE_FRAMES} frames; levels where half of them are")
     for (name, stick), shares in found.items():
         print(f"{name:7} stick {stick:2}: {np.mean(shares):4.0%}   {sum(share >= 0.5 for share in shares)} of {len(shares)}")
+    for name, shares in kept.items():
+        print(f"{name:7} the tokenizer alone, told so in every frame: {np.mean(shares):4.0%}")
     for free, stopped, far in runs:
         print(f"a wall {free} pixels to the right: the view scrolls {stopped} pixels in {RUN} frames, {far} without it")
     if sheet is not None:

@@ -125,6 +125,25 @@ class Settings(BaseModel):
         }
         return self.model_copy(update={"stages": {**self.stages, **changed}})
 
+    def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
+        """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.
+
+        In pixels for the tokenizer, in those of the quarter-size picture for the latent actions; (0, 0): nothing is done about scrolling.
+
+        Raises:
+            TrainingError: frames of this resolution (height, width) are too small for it.
+        """
+        wanted = {"resolution": resolution, "reach_rows": reach[0], "reach_columns": reach[1]}
+        try:
+            tokenizer = TokenizerConfig.model_validate({**self.tokenizer.model_dump(), **wanted})
+            latent_actions = LatentActionConfig.model_validate({**self.latent_actions.model_dump(), **wanted})
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise TrainingError(
+                f"--reach {reach[1]}x{reach[0]} does not fit frames of {resolution[1]}x{resolution[0]}: {problem}."
+            ) from error
+        return self.model_copy(update={"tokenizer": tokenizer, "latent_actions": latent_actions})
+
     def based_on(self, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Settings:
         """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further."""
         manifest = bundle.manifest

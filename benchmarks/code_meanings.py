@@ -2,9 +2,10 @@
 
 python benchmarks/code_meanings.py run/world --data doom
 
-The recording is of the same game, with labels. Its held-out clips, at the world's frame rate, are labelled by the world from the pictures
-alone; for each code, the shares of the actions that were really taken. Then how well codes tell left from right (each code counted as its more
-frequent side, over the moments when either was held), its base (always the more frequent side), and the mutual information.
+The recording is of the same game, with labels. Its held-out clips, at the world's frame rate, are labelled by the world from the
+pictures alone; printed are, for each code, the shares of the actions that were really taken; how well codes tell left from right (each
+code counted as its more frequent side, over the moments when either was held) beside its base (always the more frequent side); and the
+mutual information.
 """
 
 from __future__ import annotations

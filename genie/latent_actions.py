@@ -104,7 +104,7 @@ class LatentActionModel(nn.Module):
         )
 
     def forward(self, before: Tensor, frame: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """float [B, 3, H, W] three times -> painted `after`, codes int64 [B], commitment loss, loss of the direction (0 without a reach)."""
+        """float [B, 3, H, W] three times -> painted `after`, codes int64 [B], commitment loss, direction loss (0 without a reach)."""
         latent = self._latent(before, frame, after)
         with torch.autocast(latent.device.type, enabled=False):
             quantised, codes, commitment = self.quantizer(latent)

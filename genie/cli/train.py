@@ -25,8 +25,8 @@ def train(
     reach: Annotated[
         str | None,
         typer.Option(
-            help="Columns x rows, e.g. 12x4: how many pixels the view moves from one frame to the next at most. The tokenizer looks so far; "
-            "latent actions, which then have to say where the view goes, four times as far."
+            help="Columns x rows, e.g. 12x4: how many pixels the view moves from one frame to the next. The tokenizer looks so far; "
+            "the latent actions, which then have to say where the view goes, four times as far."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,

@@ -229,7 +229,7 @@ def test_the_reach_of_a_run_goes_to_both_models_and_into_its_settings(dataset: D
 
 
 def test_a_reach_that_does_not_fit_is_refused_and_none_turns_scrolling_off() -> None:
-    with pytest.raises(TrainingError, match="--reach 40x4 does not fit frames of 96x64: reach .* must be less than half"):
+    with pytest.raises(TrainingError, match=r"--reach 40x4 does not fit frames of 96x64: reach .* must be less than half"):
         presets()["default"].reaching((4, 40), (64, 96))
     with pytest.raises(TrainingError, match="--reach 90x4 does not fit"):
         presets()["default"].reaching((4, 90), (64, 96))

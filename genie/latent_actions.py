@@ -116,6 +116,16 @@ class LatentActionModel(nn.Module):
         latent, codebook = self._latent(before, frame, after), self.quantizer.codebook
         return (codebook.square().sum(-1) - 2 * latent @ codebook.T).argmin(dim=-1)
 
+    @torch.no_grad()
+    def idle(self) -> int:
+        """The code that is used most, of those that say that the picture stays where a model can say so."""
+        used = self.quantizer._codebook.cluster_size.sum(0)
+        if self.motion:
+            said = self.motion.answer(self.quantizer.codebook).unflatten(1, (2, 3)).argmax(-1)  # [A, 2]
+            stays = (said == 1).all(1)
+            used = torch.where(stays, used, used - used.max() - 1) if stays.any() else used
+        return int(used.argmax())
+
     def decode(self, before: Tensor, frame: Tensor, code: Tensor) -> Tensor:
         """Paint the next frame from two frames and a code vector [B, code_width]."""
         spread = code[:, :, None, None].expand(-1, -1, *self.grid)

@@ -87,6 +87,8 @@ def test_codes_come_to_say_where_the_picture_goes() -> None:
     frame, after, side = batch()
     codes = model.eval().infer(frame, frame, after)
     assert majority_accuracy(codes.numpy(), side.numpy() + 1) > 0.9
+    standing = codes == model.idle()  # what happens while no key is held
+    assert standing.any() and (side[standing] == 0).float().mean() > 0.8
 
 
 def test_a_model_without_a_reach_is_the_one_there_was_before_and_is_written_so() -> None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
@@ -393,11 +392,11 @@ class Pipeline:
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def _idle(self, latent_actions: LatentActionModel) -> int:
-        """What happens while no key is held: the recorded action without keys, else the most frequent latent one."""
+        """What happens while no key is held: the recorded action without keys, else the most frequent latent one (where the view stays)."""
         for action in self.table.actions:
             if action.kind == "recorded" and not action.keys:
                 return action.id
-        return int(np.argmax(latent_actions.quantizer._codebook.cluster_size.sum(0).numpy()))
+        return latent_actions.idle()
 
 
 def actions_of(dataset: Dataset, latent: int) -> tuple[Action, ...]:

@@ -72,9 +72,9 @@ def test_codes_come_to_say_where_the_picture_goes() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(1)
 
-    def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        side = torch.randint(-1, 2, (24,), generator=generator)
-        blocks = torch.rand(24, 3, 8, 8, generator=generator) * 2 - 1
+    def batch(size: int = 24) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        side = torch.randint(-1, 2, (size,), generator=generator)
+        blocks = torch.rand(size, 3, 8, 8, generator=generator) * 2 - 1
         frames = blocks.repeat_interleave(8, 2).repeat_interleave(8, 3)
         return frames, move(frames, torch.stack([torch.zeros_like(side), 16 * side], dim=1)), side
 
@@ -84,7 +84,7 @@ def test_codes_come_to_say_where_the_picture_goes() -> None:
         (direction + commitment).backward()
         optimizer.step()
         optimizer.zero_grad()
-    frame, after, side = batch()
+    frame, after, side = batch(200)
     codes = model.eval().infer(frame, frame, after)
     assert majority_accuracy(codes.numpy(), side.numpy() + 1) > 0.9
     standing = codes == model.idle()  # what happens while no key is held

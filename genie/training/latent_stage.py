@@ -18,7 +18,7 @@ from genie.training.loop import Validation
 from tokenizer.model import to_float, to_uint8
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
-DIRECTION_WEIGHT = 0.05  # of the nats by which codes miss where the picture goes
+DIRECTION_WEIGHT = 0.2  # of the nats by which codes miss where the picture goes
 
 
 @dataclass(frozen=True)

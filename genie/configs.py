@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 ROPE_BASE = 100.0  # the slowest rotation turns once in ~600 frames, well past any context
 GRAPHS = {  # ONNX graphs of a bundle -> the model whose weights they read
@@ -26,6 +28,19 @@ class LatentActionConfig(BaseModel):
     code_width: int = Field(default=16, ge=2, le=256)
     width: int = Field(default=48, ge=8, le=512)
     blocks: int = Field(default=1, ge=1, le=8)
+    reach_rows: int = Field(default=0, ge=0, le=64)  # pixels of a quarter-size picture that it can scroll down or up in one frame
+    reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: codes are not asked where the picture goes
+
+    @property
+    def scrolls(self) -> bool:
+        """Whether a code has to say where the picture goes."""
+        return bool(self.reach_rows or self.reach_columns)
+
+    @model_serializer(mode="wrap")
+    def _without_an_unused_reach(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A world that does not use the reach is written, and its weights are named, as before there was one."""
+        unused = () if self.scrolls else ("reach_rows", "reach_columns")
+        return {name: value for name, value in dump(self).items() if name not in unused}
 
     @model_validator(mode="after")
     def _fits(self) -> LatentActionConfig:

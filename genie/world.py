@@ -72,6 +72,12 @@ class World:
         return self.manifest.tokenizer.resolution
 
     @property
+    def scroll_reach(self) -> tuple[int, int]:
+        """Rows and columns of pixels that the view can move from one frame to the next, as far as the models look; (0, 0): it stays."""
+        fine, far = self.manifest.tokenizer, self.manifest.latent_actions
+        return max(fine.reach_rows, 4 * far.reach_rows), max(fine.reach_columns, 4 * far.reach_columns)
+
+    @property
     def actions(self) -> tuple[Action, ...]:
         """What the world can be told: latent actions always, recorded ones where the data had labels."""
         return self.manifest.actions

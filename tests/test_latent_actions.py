@@ -6,8 +6,11 @@ import numpy as np
 import torch
 
 from genie.configs import LatentActionConfig
-from genie.latent_actions import LatentActionModel
+from genie.latent_actions import LatentActionModel, QuarterMotion
+from genie.metrics import majority_accuracy
 from genie.training.latent_stage import agreement
+from genie.world import open_bundle
+from tokenizer.motion import move
 
 NAMES = ("noop", "left", "right", "jump", "left+jump", "right+jump")
 
@@ -48,3 +51,52 @@ def test_agreement_is_empty_without_labels() -> None:
     codes = np.zeros((1, 4), int)
     assert agreement(codes, np.full((1, 4), 255), NAMES) == {}
     assert agreement(codes, codes, ()) == {}
+
+
+def test_a_scroll_further_than_the_reach_is_recognised_on_a_quarter_of_the_size() -> None:
+    motion = QuarterMotion(LatentActionConfig(resolution=(64, 96), reach_rows=4, reach_columns=6))
+    blocks = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    frames = blocks.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    offsets = torch.tensor([[-8, 20], [12, -24]])  # pixels; the reach is 4 and 6
+    after = move(frames, offsets)
+    assert torch.equal(4 * motion.measure(frames, after), offsets)
+    rows, columns = motion(frames, after).split([9, 13], dim=1)
+    assert (rows.argmax(1) - 4).tolist() == [-2, 3]
+    assert (columns.argmax(1) - 6).tolist() == [5, -6]
+
+
+def test_codes_come_to_say_where_the_picture_goes() -> None:
+    """Pictures that scroll left, right or not at all; 150 steps, then the code alone tells which."""
+    torch.manual_seed(0)
+    model = LatentActionModel(LatentActionConfig(width=8, reach_rows=2, reach_columns=6))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(1)
+
+    def batch(size: int = 24) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        side = torch.randint(-1, 2, (size,), generator=generator)
+        blocks = torch.rand(size, 3, 8, 8, generator=generator) * 2 - 1
+        frames = blocks.repeat_interleave(8, 2).repeat_interleave(8, 3)
+        return frames, move(frames, torch.stack([torch.zeros_like(side), 16 * side], dim=1)), side
+
+    for _ in range(150):
+        frame, after, _ = batch()
+        _, _, commitment, direction = model(frame, frame, after)
+        (direction + commitment).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    frame, after, side = batch(200)
+    codes = model.eval().infer(frame, frame, after)
+    assert majority_accuracy(codes.numpy(), side.numpy() + 1) > 0.9
+    standing = codes == model.idle()  # what happens while no key is held
+    assert standing.any() and (side[standing] == 0).float().mean() > 0.8
+
+
+def test_a_model_without_a_reach_is_the_one_there_was_before_and_is_written_so() -> None:
+    config = LatentActionConfig(width=16)
+    assert config.model_dump() == {"resolution": (64, 64), "actions": 8, "code_width": 16, "width": 16, "blocks": 1}
+    assert not any("motion" in name for name in LatentActionModel(config).state_dict())
+    reaching = LatentActionConfig(width=16, reach_columns=4)
+    assert LatentActionConfig.model_validate(reaching.model_dump()) == reaching
+    manifest = open_bundle("coinrun").manifest
+    assert manifest.graphs is not None
+    assert manifest.graphs.made_for == manifest.weights_digest

@@ -22,6 +22,13 @@ def train(
         list[str] | None,
         typer.Option(help="With --base: a stage that begins with that world's weights and is trained further; may be repeated."),
     ] = None,
+    reach: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns x rows, e.g. 12x4: how many pixels the view moves from one frame to the next. The tokenizer looks so far; "
+            "the latent actions, which then have to say where the view goes, four times as far."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     allow_unknown_licence: Annotated[
         bool, typer.Option("--allow-unknown-licence", help="Train although nobody said under what terms the data may be used.")
@@ -51,9 +58,13 @@ def train(
             f"{data}: the licence of the data is unknown. Record or import it with --licence, or say --allow-unknown-licence; "
             f"the world's card will then say unknown too."
         )
+    if reach is not None and base is not None:
+        raise TrainingError("--reach is for models trained anew; those of --base have theirs.")
     if threads is not None:
         torch.set_num_threads(threads)
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]
+    if reach is not None:
+        wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
     further = [name for name in STAGES if name in (fine_tune or ())]
@@ -71,3 +82,15 @@ def train(
     if bundle is not None:
         take_over(out, bundle, settings.fine_tune)
     Pipeline(dataset, out, settings).train(chosen)
+
+
+def parse_reach(text: str) -> tuple[int, int]:
+    """`12x4` (columns x rows, as pictures are named) -> (4, 12), rows first.
+
+    Raises:
+        TrainingError: it is something else.
+    """
+    columns, times, rows = text.lower().replace("×", "x").partition("x")
+    if not (times and columns.isdecimal() and rows.isdecimal()):
+        raise TrainingError(f"--reach {text!r} is no reach; write columns x rows in pixels, for example 12x4, or 0x0 for none.")
+    return int(rows), int(columns)

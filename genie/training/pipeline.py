@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
@@ -124,6 +123,25 @@ class Settings(BaseModel):
             for name in concerned
         }
         return self.model_copy(update={"stages": {**self.stages, **changed}})
+
+    def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
+        """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.
+
+        In pixels for the tokenizer, in those of the quarter-size picture for the latent actions; (0, 0): nothing is done about scrolling.
+
+        Raises:
+            TrainingError: frames of this resolution (height, width) are too small for it.
+        """
+        wanted = {"resolution": resolution, "reach_rows": reach[0], "reach_columns": reach[1]}
+        try:
+            tokenizer = TokenizerConfig.model_validate({**self.tokenizer.model_dump(), **wanted})
+            latent_actions = LatentActionConfig.model_validate({**self.latent_actions.model_dump(), **wanted})
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise TrainingError(
+                f"--reach {reach[1]}x{reach[0]} does not fit frames of {resolution[1]}x{resolution[0]}: {problem}."
+            ) from error
+        return self.model_copy(update={"tokenizer": tokenizer, "latent_actions": latent_actions})
 
     def based_on(self, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Settings:
         """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further."""
@@ -377,11 +395,11 @@ class Pipeline:
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def _idle(self, latent_actions: LatentActionModel) -> int:
-        """What happens while no key is held: the recorded action without keys, else the most frequent latent one."""
+        """What happens while no key is held: the recorded action without keys, else the most frequent latent one (where the view stays)."""
         for action in self.table.actions:
             if action.kind == "recorded" and not action.keys:
                 return action.id
-        return int(np.argmax(latent_actions.quantizer._codebook.cluster_size.sum(0).numpy()))
+        return latent_actions.idle()
 
 
 def actions_of(dataset: Dataset, latent: int) -> tuple[Action, ...]:

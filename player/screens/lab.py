@@ -13,10 +13,10 @@ import pygame
 from genie.runtime.actions import Action
 from player import theme as look
 from player.app import App
-from player.bindings import pretty
+from player.bindings import pretty, write
 from player.capture import ChordCatcher
 from player.jobs import Job
-from player.motion import mean_change, mean_motion
+from player.motion import in_words, mean_change, names_for, usual_motion
 from player.picture_files import surface_of
 from player.screen import Screen
 from player.settings import ActionSettings
@@ -27,6 +27,7 @@ FRAMES = 16  # of each rollout
 LOOPS = 8  # pictures a second
 KINDS = ("latent", "recorded")
 MOST = 6  # chords of one action
+ARROWS = {"left": "left", "right": "right", "up": "up", "down": "down", "forward": "up"}  # what an action is called -> its key
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Roll:
     """What one action does: its frames, uint8 [T, H, W, 3], and the effect as measured."""
 
     frames: np.ndarray
-    motion: tuple[float, float]  # pixels a frame, right and down
+    motion: tuple[float, float]  # of the picture, in pixels a frame, right and down
     change: float  # mean absolute difference of neighbouring frames
 
 
@@ -71,8 +72,8 @@ class Lab(Screen):
 
     def build(self, flow: Flow) -> None:
         flow.text(
-            f"The frame at the cursor, {FRAMES} frames under each action. The arrow is the mean motion of the picture, in pixels a frame: "
-            "where the view follows the player, the picture moves the other way."
+            f"The frame at the cursor, {FRAMES} frames under each action. The arrow is the usual motion of the picture, in pixels a frame: "
+            "the view goes the other way."
         )
         if any(action.kind == "recorded" for action in self._world.actions):
             flow.add(Choice("kind", "actions", ("latent", "named"), KINDS.index(self._kind), self._set_kind))
@@ -86,16 +87,29 @@ class Lab(Screen):
             picture = surface_of(roll.frames[moment]) if roll is not None else None
             mine = self._settings(action)
             name = f"{action.name}: {mine.name}" if mine.name else action.name
-            told = f"moves {roll.motion[0]:+.1f}, {roll.motion[1]:+.1f}; changes {roll.change:.1f}" if roll is not None else "rolling …"
+            told = in_words(roll.motion, roll.change) if roll is not None else "rolling …"
+            figures = f"moves {roll.motion[0]:+.1f}, {roll.motion[1]:+.1f}; changes {roll.change:.1f}" if roll is not None else ""
             keys = ", ".join(pretty(chord) for chord in (*mine.keys, *mine.pad)) or " + ".join(action.keys) or "no key"
             flow.add(
-                Tile(f"action:{action.id}", picture, (name, told, keys), scale, partial(self._choose, place), roll, place == self._chosen),
+                Tile(
+                    f"action:{action.id}",
+                    picture,
+                    (name, told, figures, keys),
+                    scale,
+                    partial(self._choose, place),
+                    roll,
+                    place == self._chosen,
+                ),
                 width=cell,
             )
         action = self.actions[min(self._chosen, len(self.actions) - 1)]
         mine = self._settings(action)
         flow.heading(f"{action.name}: name and keys")
         flow.add(Field("name", "Name", mine.name, self._name, "What this action does, in your words.", 40))
+        roll = self.rolls.get(action.id)
+        for word in names_for(roll.motion, roll.change) if roll is not None else ():
+            hint = f"As measured: {in_words(roll.motion, roll.change)}." if roll is not None else ""
+            flow.add(Button(f"call:{word}", f"Call it {word}", partial(self._call, word), hint, on=mine.name.split(" #")[0] == word))
         for device, label, chords in (("keys", "Key", mine.keys), ("pad", "Pad button", mine.pad)):
             bound = ", ".join(pretty(chord) for chord in chords) or "none"
             shown = "press it now …" if self._waiting == device else f"{label}: {bound}"
@@ -158,8 +172,9 @@ class Lab(Screen):
             made.append(batch.step(actions))
         films = np.stack(made, axis=1)  # [A, T, H, W, 3]
         rolls: dict[int, Roll] = {}
+        reach = self._world.scroll_reach
         for action, film in zip(actions, films, strict=True):
-            rolls[action.id] = Roll(film, mean_motion(film), mean_change(film))
+            rolls[action.id] = Roll(film, usual_motion(film, reach), mean_change(film))
             yield dict(rolls)
         return rolls
 
@@ -174,6 +189,19 @@ class Lab(Screen):
 
     def _name(self, text: str) -> None:
         self._set(name=text)
+
+    def _call(self, word: str) -> None:
+        """Name the chosen action as measured. Where no key has a meaning yet, it gets the arrow key too."""
+        chosen = self.actions[self._chosen]
+        others = [self._settings(action) for action in self._world.actions if action.id != chosen.id]
+        taken = {other.name for other in others}
+        name = next(name for name in (word, *(f"{word} #{number}" for number in range(2, 1000))) if name not in taken)
+        keys = self._settings(chosen).keys
+        arrow = write(ARROWS[part] for part in word.split(" and ") if part in ARROWS)
+        taken_keys = {chord for other in others for chord in other.keys}
+        if arrow and not keys and arrow not in taken_keys and all(action.kind == "latent" for action in self._world.actions):
+            keys = (arrow,)
+        self._set(name=name, keys=keys)
 
     def _bind(self, device: str) -> None:
         self._waiting = device

@@ -23,7 +23,7 @@ def test_worlds_lists_what_is_installed() -> None:
     assert "64×64" in done.stdout
 
 
-def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
+def test_errors_are_one_line_and_exit_with_2(dataset_path: Path, tmp_path: Path) -> None:
     for arguments, says in (
         (("play", "atlantis", "--headless"), "there is no world 'atlantis'"),
         (("play", "--actions", "right:3"), "add --headless"),
@@ -33,6 +33,10 @@ def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
         (("dataset", "info", str(tmp_path)), "is not a dataset"),
         (("train", str(tmp_path), "--out", str(tmp_path / "run")), "is not a dataset"),
         (("train", str(tmp_path), "--out", str(tmp_path / "run"), "--stage", "four"), "there is no stage 'four'"),
+        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "12"), "write columns x rows in pixels"),
+        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "-1x4"), "'-1x4' is no reach"),
+        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "40x4"), "must be less than half the picture"),
+        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "8x4", "--base", "coinrun"), "trained anew"),
         (("eval", "coinrun", "--data", str(tmp_path), "--protocol", "mine"), "there is no protocol 'mine'"),
         (("eval", "coinrun", "--data", str(tmp_path), "--protocol", "play", "--gate"), "the gate judges by --protocol default"),
     ):

@@ -19,7 +19,7 @@ from player.bindings import KEYS, PAD, Bindings, parse, write
 from player.controls import ActionMap
 from player.drift import DriftMeter
 from player.jobs import Job, JobQueue
-from player.motion import mean_motion, shift
+from player.motion import in_words, names_for, shift, usual_motion
 from player.paint import Painting
 from player.picture_files import read_picture
 from player.stamps import palette, stamps
@@ -149,8 +149,26 @@ def test_a_shift_is_measured_to_the_pixel() -> None:
     whole = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
     frames = np.stack([whole[8 - t : 72 - t, 2 + 2 * t : 66 + 2 * t] for t in range(4)])  # the view goes right and up
     assert shift(frames[0], frames[1]) == (-2.0, 1.0)
-    assert mean_motion(frames) == (-2.0, 1.0)
+    assert usual_motion(frames) == (-2.0, 1.0)
     assert shift(frames[0], frames[0]) == (0.0, 0.0)
+
+
+def test_a_shift_is_measured_as_far_as_the_world_scrolls_and_one_that_is_wrong_does_not_count() -> None:
+    blocks = np.random.default_rng(0).integers(0, 255, (16, 60, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    frames = np.stack([blocks[:, 30 * t : 30 * t + 96] for t in range(5)])
+    assert shift(frames[0], frames[1], (16, 48)) == (-30.0, 0.0)
+    assert shift(frames[0], frames[1], (16, 8)) != (-30.0, 0.0)
+    frames = np.concatenate([frames, frames[:1]])  # one step leads all the way back
+    assert usual_motion(frames, (16, 48)) == (-30.0, 0.0)
+
+
+def test_motion_is_told_in_plain_words() -> None:
+    assert in_words((5.0, 0.4), 8.0) == "the view goes left"
+    assert in_words((-3.0, 2.0), 8.0) == "the view goes right and up"
+    assert in_words((0.1, -0.2), 0.2) == "the view stays; nothing moves"
+    assert names_for((-5.0, 0.0), 8.0) == ("right",)
+    assert names_for((0.0, 0.0), 8.0) == ("forward", "still")
+    assert names_for((0.0, 0.0), 0.2) == ("still",)
 
 
 def test_drift_is_small_for_the_worlds_own_frames_and_large_for_noise(coinrun: genie.World) -> None:

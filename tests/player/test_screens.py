@@ -22,6 +22,7 @@ from genie.sessions.session import Session
 from player import settings as user
 from player.app import App
 from player.launch import open_app
+from player.motion import in_words, names_for
 from player.screens.compare import Compare
 from player.screens.edit import Edit
 from player.screens.export import Export
@@ -126,6 +127,26 @@ def test_a_pad_alone_goes_everywhere(player: Player) -> None:
     player.button(B)
     player.to("Play")
     assert quiet(player.app)
+
+
+def test_the_lab_says_what_an_action_does_and_calls_it_so(player: Player) -> None:
+    player.key(pygame.K_F7)
+    player.to("Lab")
+    lab = screen(player, Lab)
+    player.wait(lambda: len(lab.rolls) == 8 and quiet(player.app))
+    for number, roll in lab.rolls.items():
+        tile = next(widget for widget in lab.widgets if widget.key == f"action:{number}")
+        assert in_words(roll.motion, roll.change) in tile.lines
+    called = player.app.settings.worlds["coinrun"].actions if "coinrun" in player.app.settings.worlds else {}
+    assert not called
+    word = names_for(lab.rolls[2].motion, lab.rolls[2].change)[0]
+    for number, name in ((2, word), (3, f"{word} #2")):
+        lab.rolls[number] = lab.rolls[2]
+        player.press(f"action:{number}")
+        player.press(f"call:{word}")
+        mine = player.app.settings.worlds["coinrun"].actions[number]
+        assert mine.name == name
+        assert mine.keys == ()  # the arrows are the named actions' here
 
 
 def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player) -> None:

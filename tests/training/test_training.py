@@ -208,6 +208,35 @@ def test_minutes_are_those_of_the_stage_or_shared_as_before() -> None:
         default.bounded(minutes=1, steps=1)
 
 
+def test_the_reach_of_a_run_goes_to_both_models_and_into_its_settings(dataset: Dataset, tmp_path: Path) -> None:
+    wanted = presets()["smoke"].bounded(None, 2).reaching((4, 7), (64, 64))
+    settings = open_run(tmp_path / "run", dataset, wanted)
+    pipeline = Pipeline(dataset, tmp_path / "run", settings)
+    assert pipeline.tokenizer_config.reach == (4, 7)
+    assert (pipeline.latent_config.reach_rows, pipeline.latent_config.reach_columns) == (4, 7)
+    path = pipeline.train()
+    assert path is not None
+    manifest = open_bundle(path).manifest
+    assert manifest.tokenizer.reach == (4, 7)
+    assert manifest.latent_actions == pipeline.latent_config
+    clip = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3)).astype(np.uint8)
+    onnx, torch_ = (genie.load_world(path, device="cpu", backend=name).infer_actions(clip) for name in ("onnx", "torch"))
+    assert np.array_equal(onnx, torch_)
+    assert read_settings(tmp_path / "run") == settings
+    open_run(tmp_path / "run", dataset, wanted)  # the same again goes on
+    with pytest.raises(TrainingError, match="other settings"):
+        open_run(tmp_path / "run", dataset, wanted.reaching((4, 6), (64, 64)))
+
+
+def test_a_reach_that_does_not_fit_is_refused_and_none_turns_scrolling_off() -> None:
+    with pytest.raises(TrainingError, match=r"--reach 40x4 does not fit frames of 96x64: reach .* must be less than half"):
+        presets()["default"].reaching((4, 40), (64, 96))
+    with pytest.raises(TrainingError, match="--reach 90x4 does not fit"):
+        presets()["default"].reaching((4, 90), (64, 96))
+    still = presets()["default"].reaching((0, 0), (64, 96))
+    assert not still.tokenizer.scrolls and not still.latent_actions.scrolls
+
+
 def test_the_learning_rate_warms_up_stays_and_falls() -> None:
     plan = Plan(steps=1000, learning_rate=1.0, warmup_steps=10, decay_part=0.5)
     rates = [plan.rate(step, plan.progress(step, 0)) for step in range(1000)]

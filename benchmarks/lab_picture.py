@@ -40,10 +40,8 @@ def main(world: str, out: Annotated[Path, typer.Option()], prompt: str | None = 
             roll = lab.rolls[action.id]
             tour.press(f"action:{action.id}")
             tour.press(f"call:{names_for(roll.motion, roll.change)[0]}")
-            mine = app.settings.action(opened.name, action.id)
-            print(
-                f"{action.name}: {in_words(roll.motion, roll.change)}; called {mine.name}, keys {mine.keys}; {roll.motion}, {roll.change:.1f}"
-            )
+            mine, told = app.settings.action(opened.name, action.id), in_words(roll.motion, roll.change)
+            print(f"{action.name}: {told}; called {mine.name}, keys {mine.keys}; {roll.motion}, {roll.change:.1f}")
         tour.press(f"action:{show}")
         tour.turns(0.9)
         app._toasts.clear()

@@ -24,8 +24,9 @@ def main(
     prompt: str | None = None,
     seed: int = 0,
     scale: int = 1,
+    colours: int = 0,
 ) -> None:
-    """Hold each action for `frames` frames from one prompt; write the sheet."""
+    """Hold each action for `frames` frames from one prompt; write the sheet, in a palette of `colours` where that is not 0."""
     opened = genie.load_world(world)
     named = [action for action in opened.actions if action.kind == "recorded"]
     rows = []
@@ -34,7 +35,8 @@ def main(
         made = np.stack([rollout.frame, *(rollout.step(action) for _ in range(frames))])
         rows.append(made[::every])
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(grid(rows, scale=scale)).save(out)
+    sheet = Image.fromarray(grid(rows, scale=scale))
+    (sheet.quantize(colours, dither=Image.Dither.NONE) if colours else sheet).save(out, optimize=True)
     print(f"{out}: rows {', '.join(action.name for action in named or opened.actions)}; every {every}th of {frames} frames")
 
 

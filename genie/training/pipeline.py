@@ -365,7 +365,7 @@ class Pipeline:
     def _encode(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> None:
         settings = self.settings
         plan = TokenPlan(
-            frames=settings.token_frames,
+            frames=min(settings.token_frames, self.dataset.info.frames["train"]),  # of little data, no frame much more than once
             length=settings.token_length,
             skip=settings.skip,
             seed=settings.seed,

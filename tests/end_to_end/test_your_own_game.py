@@ -28,13 +28,14 @@ def test_from_a_folder_of_videos_to_a_played_world(dataset_path: Path, tmp_path:
     out = run("import", "clips", "--size", "96x64", "--fps", "15", "--licence", "MIT", "--out", "data/mygame", cwd=tmp_path)
     assert "held out by video" in out
     assert "nothing wrong found" in run("dataset", "check", "data/mygame", cwd=tmp_path)
-    run("train", "data/mygame", "--out", "runs/mygame", "--preset", "smoke", "--steps", "6", cwd=tmp_path)
+    run("train", "data/mygame", "--out", "runs/mygame", "--preset", "smoke", "--steps", "6", "--reach", "8x4", cwd=tmp_path)
     out = run("play", "runs/mygame/world", "--headless", "--frames", "8", "--actions", "2:8", "--out", "take.gif", cwd=tmp_path)
     assert "8 frames" in out
     path = tmp_path / "runs" / "mygame" / "world"
     assert played_alike(path, "action 2") == (64, 96)
     world = genie.load_world(path)
     assert {action.kind for action in world.actions} == {"latent"}
+    assert world.scroll_reach == (16, 32)  # what was asked for, four times as far on the quarter-size picture
     assert world.frame_rate == 15  # the videos' own rate, no game steps left out
     assert world.data_card is not None
     assert world.data_card.licence == "MIT"

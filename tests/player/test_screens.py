@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,33 @@ def test_the_lab_says_what_an_action_does_and_calls_it_so(player: Player) -> Non
         mine = player.app.settings.worlds["coinrun"].actions[number]
         assert mine.name == name
         assert mine.keys == ()  # the arrows are the named actions' here
+
+
+def test_in_a_world_without_named_keys_what_is_called_right_gets_the_right_arrow(
+    coinrun: genie.World, opened: Callable[..., App], tmp_path: Path
+) -> None:
+    shutil.copytree(coinrun.path, tmp_path / "world")
+    manifest = tmp_path / "world" / "world.json"
+    manifest.write_text(manifest.read_text().replace('"recorded"', '"latent"'))
+    player = Player(opened(genie.load_world(tmp_path / "world", backend="onnx")))
+    player.to("Play")
+    player.wait(lambda: player.app.model.newest is not None)
+    player.key(pygame.K_F7)
+    player.to("Lab")
+    lab = screen(player, Lab)
+    player.wait(lambda: len(lab.rolls) == len(lab.actions) and quiet(player.app))
+    for number in (2, 3):
+        lab.rolls[number] = replace(lab.rolls[number], motion=(-5.0, 0.0))
+        player.press(f"action:{number}")
+        player.press("call:right")
+    called = player.app.settings.worlds["coinrun"].actions
+    assert (called[2].name, called[2].keys) == ("right", ("right",))
+    assert (called[3].name, called[3].keys) == ("right #2", ())
+    player.key(pygame.K_ESCAPE)
+    player.to("Play")
+    player.down(pygame.K_RIGHT)
+    player.wait(lambda: player.shown.action == "action 2")
+    player.up(pygame.K_RIGHT)
 
 
 def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player) -> None:

@@ -113,3 +113,9 @@ def test_a_bundle_from_before_there_were_marks_opens(bundle: Path) -> None:
     (bundle / MANIFEST).write_text(json.dumps(value))
     opened = Bundle(bundle)
     assert opened.marks is None and opened.manifest.least_recall == 0.8
+
+
+def test_every_shipped_world_carries_the_marks_of_its_own_weights() -> None:
+    for name, path in installed_worlds().items():
+        marks = Bundle(path).marks
+        assert marks is not None and marks.shippable, name

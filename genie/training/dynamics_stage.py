@@ -38,7 +38,7 @@ FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, 
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
-PLANTED_SHARE = 0.4  # of the batches have pieces planted that stay
+PLANTED_SHARE = 0.25  # of the batches have pieces planted that stay
 MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 

@@ -96,6 +96,9 @@ class Settings(BaseModel):
         "dynamics": StageSettings(minutes=65, learning_rate=1.2e-3, rows=3),
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
+    tokenizer_planted: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of its batches with planted pieces; 0.3 keeps painted walls (docs/research.md)
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
@@ -321,7 +324,12 @@ class Pipeline:
         rows = settings.stages[stage].rows
         if stage == "tokenizer":
             data = TokenizerData(
-                rows=rows, walk=settings.walk, skip=settings.skip, seed=settings.seed, validation_clips=min(24, settings.validation_clips)
+                rows=rows,
+                walk=settings.walk,
+                skip=settings.skip,
+                seed=settings.seed,
+                validation_clips=min(24, settings.validation_clips),
+                planted_share=settings.tokenizer_planted,
             )
             return TokenizerObjective(self.dataset, self.tokenizer_config, data)
         if stage == "latent_actions":

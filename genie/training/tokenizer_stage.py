@@ -1,8 +1,8 @@
 """Stage one: the video tokenizer, trained unrolled on its own output.
 
 Each batch row walks along a long clip: three steps a batch with gradients through all of them, and its last frame carried into
-the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. Pieces planted where the
-game never has them come, stay and go, so that it keeps what a designer paints.
+the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. If asked, pieces planted where
+the game never has them come, stay and go: then it keeps what a designer paints, and its own slips too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
-PLANTED_SHARE = 0.3  # of the batches have pieces planted that come, stay and go
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class TokenizerData:
     seed: int = 0
     validation_clips: int = 24
     validation_frames: int = 33
+    planted_share: float = 0.0  # of the batches have pieces planted that come, stay and go
 
 
 class TokenizerObjective:
@@ -68,7 +68,7 @@ class TokenizerObjective:
         amount = torch.rand((len(frames), 2, 1, 1, 1), generator=generator)
         amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
         previous = previous + amount * torch.randn(previous.shape, generator=generator)
-        if torch.rand((), generator=generator) < PLANTED_SHARE:
+        if self._data.planted_share and torch.rand((), generator=generator) < self._data.planted_share:
             frames, previous = self._planted(frames, previous, generator)
         loss = torch.zeros(())
         squared, squared_changed = [], []

@@ -28,6 +28,7 @@ from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, make_rollouts
 from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
+from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
 
@@ -292,3 +293,14 @@ def test_what_holds_of_a_cell_holds_of_its_codes() -> None:
     cells[0, 0, 1, 3] = True  # the lower right cell of position 1, as above
     found = by_code(cells, config)
     assert found.nonzero().tolist() == [[0, 0, 1, 3]]
+
+
+def test_the_tokenizer_can_be_trained_with_pieces_planted_in_the_scenery(dataset: Dataset) -> None:
+    config = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4)
+    losses = []
+    for share in (0.0, 1.0):
+        objective = TokenizerObjective(dataset, config, TokenizerData(rows=2, planted_share=share))
+        generator = torch.Generator().manual_seed(0)
+        losses.append(objective.loss(objective.batch(0), generator)[0])
+    assert all(loss.isfinite() for loss in losses)
+    assert losses[0] != losses[1]

@@ -96,9 +96,7 @@ class Settings(BaseModel):
         "dynamics": StageSettings(minutes=65, learning_rate=1.2e-3, rows=3),
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
-    tokenizer_planted: float = Field(
-        default=0.0, ge=0, le=1
-    )  # share of its batches with planted pieces; 0.3 keeps painted walls (docs/research.md)
+    tokenizer_planted: float = Field(default=0.0, ge=0, le=1)  # share of its batches with planted pieces (docs/research.md)
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
@@ -346,8 +344,11 @@ class Pipeline:
             self._roll_out(tokenizer, latent_actions, rollouts)
         return self._dynamics_objective(tokenizer, latent_actions, rollouts)
 
+    def _new_tokenizer(self) -> VideoTokenizer:
+        return VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
     def _tokenizer(self) -> VideoTokenizer:
-        model = VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = self._new_tokenizer()
         load_model(self.run, "tokenizer", model)
         return model
 
@@ -387,7 +388,7 @@ class Pipeline:
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
         if "tokenizer" in settings.fine_tune:  # the codes that these dynamics were trained on
-            tokenizer = VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            tokenizer = self._new_tokenizer()
             adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics)
         length = max(settings.slots + 2, min(2 * settings.slots + 2, settings.token_length))

@@ -135,6 +135,7 @@ class App:
         if self.settings.last_session != self.shelf.last:
             self.settings.last_session = self.shelf.last or self.settings.last_session
             self.save_settings()
+        self.router.close()
         pygame.quit()
 
     def leave(self) -> None:

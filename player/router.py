@@ -34,10 +34,18 @@ class Router:
         self._holding: dict[str, str] = {}  # source -> command that counts while it is held
         self._left: float | None = None  # when the window lost the focus
         self._moving: tuple[str, str, float] | None = None  # source, direction, when it repeats
-        self._pads: dict[int, object] = {}  # instance -> open device: events come only from pads that are held open
+        # instance -> open device: events come only from pads that are held open
+        self._pads: dict[int, controller.Controller | pygame.joystick.JoystickType] = {}
         self._mapped: set[int] = set()  # instances that SDL knows the layout of; their raw events are left aside
         with suppress(pygame.error):
             controller.init()
+
+    def close(self) -> None:
+        """Let go of the pads and of SDL's part for them, before `pygame.quit`, which leaves that part in a state without new pads."""
+        for pad in self._pads.values():
+            pad.quit()
+        self._pads.clear()
+        controller.quit()
 
     def handle(self, event: pygame.event.Event) -> None:
         """One SDL event."""

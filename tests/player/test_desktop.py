@@ -13,7 +13,7 @@ import numpy as np
 import pygame
 import pytest
 from desktop import missing
-from hands import Gamepad, Keyboard, screen
+from hands import B, Gamepad, Keyboard, screen
 from PIL import Image
 
 import genie
@@ -206,3 +206,10 @@ def test_a_picture_is_pasted_from_the_clipboard(
     hands.wait(lambda: any(told in line for line in app.log))
     assert np.array_equal(studio.painting.frame, picture)
     hands.close()
+
+
+def test_a_pad_is_heard_in_every_window_that_is_opened_after_another(opened: Opened) -> None:
+    for _ in range(5):  # SDL used to lose the pads with the fourth
+        app = opened()
+        Gamepad(app).button(B)
+        app.close()

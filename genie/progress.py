@@ -14,8 +14,8 @@ EVERY = 30.0  # seconds between lines
 class Bars(Progress):
     """Rich's bars; where no terminal shows them, as under nohup, a line every half minute."""
 
-    def __init__(self, *columns: str | ProgressColumn, console: Console, every: float = EVERY) -> None:
-        super().__init__(*columns, console=console)
+    def __init__(self, *columns: str | ProgressColumn, console: Console, transient: bool = False, every: float = EVERY) -> None:
+        super().__init__(*columns, console=console, transient=transient)
         self._every, self._said = every, time.monotonic()
 
     def update(self, task_id: TaskID, **changes: Any) -> None:

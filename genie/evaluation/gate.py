@@ -22,14 +22,15 @@ FIGURES = (  # metrics that become marks, where they were measured
 def judge(report: Report, least_recall: float) -> Gate:
     """Every condition with its figure.
 
-    What could not be measured is not met, save the recall of actions where no actions are known.
+    What could not be measured is not met, save the recall of actions where no actions are known. Nor is a figure by which the real
+    game and a world that does not listen cannot be told apart.
     """
     checks = []
     for kind in ("latent", "keys"):
         found = report.metric(f"delta_{DELTA_STEPS}_{kind}")
         if found is not None:
             low = found.world.low
-            passed = low is not None and low > 0
+            passed = low is not None and low > 0 and not found.useless
             checks.append(GateCheck(title=found.title, passed=passed, says=f"{_shown(found)}; its interval must lie above 0"))
     if not checks:
         checks.append(GateCheck(title=f"Δ_{DELTA_STEPS} PSNR", passed=False, says="not measured: the clips are shorter than that"))
@@ -65,12 +66,14 @@ def marks_of(report: Report, gate: Gate) -> Marks:
 def _at_least(metric: Metric | None, title: str, least: float) -> GateCheck:
     if metric is None or metric.world.value is None:
         return GateCheck(title=title, passed=False, says="not measured")
-    return GateCheck(
-        title=title, passed=metric.world.value >= least, says=f"{metric.title}: {_shown(metric)}; it must be {least:g} or more"
-    )
+    passed = metric.world.value >= least and not metric.useless
+    return GateCheck(title=title, passed=passed, says=f"{metric.title}: {_shown(metric)}; it must be {least:g} or more")
 
 
 def _shown(metric: Metric) -> str:
     world = metric.world
     interval = f" ({world.low:.3g} … {world.high:.3g})" if world.low is not None and world.high is not None else ""
-    return "not measured" if world.value is None else f"{world.value:.3g}{interval} {metric.unit}".rstrip()
+    if world.value is None:
+        return "not measured"
+    doubt = ", a figure that cannot tell the real game from a world that does not listen" if metric.useless else ""
+    return f"{world.value:.3g}{interval} {metric.unit}".rstrip() + doubt

@@ -1,7 +1,7 @@
 """Confidence intervals by bootstrap over episodes: frames of one episode are not independent, so episodes are what is drawn again.
 
 Everything is vectorised over the draws: a statistic that is a function of sums (a mean, an F1, a mutual information) is computed on the
-sums of the episodes drawn.
+sums of the episodes drawn. Of fewer than `LEAST_EPISODES` nothing can be said about others: there is a value, and no interval.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from genie.evaluation.report import Estimate
 
 DRAWS = 1000
 LEVEL = 0.95
+LEAST_EPISODES = 3
 
 
 def groups(episodes: np.ndarray) -> tuple[np.ndarray, int]:
@@ -27,10 +28,10 @@ def draws(count: int, seed: int = 0, times: int = DRAWS) -> np.ndarray:
     return np.random.default_rng([seed, 17]).multinomial(count, np.full(count, 1 / count), size=times)
 
 
-def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The middle `LEVEL` of a statistic's replicates; those that are not finite are left out."""
+def interval(replicates: np.ndarray, episodes: int) -> tuple[float, float]:
+    """The middle `LEVEL` of a statistic's replicates; those that are not finite are left out. NaN where there are too few episodes."""
     finite = replicates[np.isfinite(replicates)]
-    if not len(finite):
+    if not len(finite) or episodes < LEAST_EPISODES:
         return float("nan"), float("nan")
     low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
@@ -48,7 +49,7 @@ def mean_of(values: np.ndarray, episodes: np.ndarray, seed: int = 0) -> Estimate
         return Estimate(value=None, low=None, high=None, episodes=count)
     taken = draws(count, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = interval((taken @ sums) / (taken @ sizes))
+        low, high = interval((taken @ sums) / (taken @ sizes), count)
     return Estimate.of(sums.sum() / sizes.sum(), low, high, count)
 
 
@@ -60,12 +61,12 @@ def statistic_of(
     by_episode = np.zeros((count, *tables.shape[1:]))
     np.add.at(by_episode, number, tables)
     replicates = np.array([statistic(np.tensordot(taken, by_episode, 1)) for taken in draws(count, seed, times)])
-    return Estimate.of(statistic(by_episode.sum(0)), *interval(replicates), count)
+    return Estimate.of(statistic(by_episode.sum(0)), *interval(replicates, count), count)
 
 
 def around(value: float, replicates: np.ndarray, episodes: int) -> Estimate:
     """For a statistic that draws with repetition bias (distances between samples): the replicates' spread, put around the value."""
-    low, high = interval(replicates - np.nanmean(replicates) + value)
+    low, high = interval(replicates - np.nanmean(replicates) + value, episodes)
     return Estimate.of(value, low, high, episodes)
 
 

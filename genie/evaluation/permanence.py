@@ -23,6 +23,7 @@ AGENT_BOX = (7, 6)  # rows, columns of the box that is searched for a second one
 SOLID = (4, 3)  # rows, columns of the patches that a crate consists of: more than a ledge's edge
 COIN = (1, 2)
 NEAR = 2  # pixels that a thing may be off
+SURVIVES = 0.5  # share of a thing's pixels in place from which on it is still there
 LEAST_THING = 4  # pixels that the real game must show of a thing
 
 
@@ -145,8 +146,12 @@ def permanence_section(
                useless=not fits, note=note, headline=True),
     ]  # fmt: skip
     if length > 256:
-        metrics.append(Metric(name="agent_there_256", title="agent there, up to frame 256", world=mean_of(there[:, :256], rollouts, seed),
-                              real=real_there, useless=not fits, note=note))  # fmt: skip
+        metrics += [
+            Metric(name="agent_there_256", title="agent there, up to frame 256", world=mean_of(there[:, :256], rollouts, seed),
+                   real=real_there, useless=not fits, note=note),
+            Metric(name="agent_alone_256", title="exactly one agent, up to frame 256", world=mean_of(one[:, :256], rollouts, seed),
+                   real=real_one, useless=not fits, note=note),
+        ]  # fmt: skip
     spans = list(zip(first, marks, strict=True))
     lines: dict[str, tuple[Estimate, ...]] = {
         "agent there": tuple(mean_of(there[:, a:b], rollouts, seed) for a, b in spans),
@@ -172,6 +177,13 @@ def permanence_section(
                     headline=step in (10, 32),
                     note=f"{judged} clips whose prompt showed one that the real game still shows"
                     + (f"; the tokenizer's round trip: {trip:.0%}" if trip is not None else ""),
+                )
+            )  # fmt: skip
+            survives = {label: mean_of(np.where(np.isfinite(s), s >= SURVIVES, np.nan), episodes, seed) for label, s in found.items()}
+            metrics.append(
+                Metric(
+                    name=f"{thing}_survives_{step}", title=f"clips with at least half of their {thing}s in place, {step} on",
+                    world=survives["world"], blind=survives.get("blind"),
                 )
             )  # fmt: skip
             for label, estimate in estimates.items():

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from genie.data.clips import ClipSampler
-from genie.data.store import UNKNOWN_ACTION, Dataset
+from genie.data.store import UNKNOWN_ACTION, Dataset, SplitData
 from genie.errors import GenieError
 from genie.evaluation import games
 from genie.horizons import DELTA_STEPS, MOVING_SHARE, PROMPT_FRAMES, clips_in_motion
@@ -28,7 +28,7 @@ class Protocol:
 
 PROTOCOLS = {
     "default": Protocol(
-        "default", PROMPT_FRAMES, (1, 2, 4, 10, 32, 64), "recorded", True, "4 real frames in motion, then 64 under the recorded keys"
+        "default", PROMPT_FRAMES, (1, 2, 4, 10, 16, 32, 64), "recorded", True, "4 real frames in motion, then 64 under the recorded keys"
     ),
     "genieredux": Protocol(
         "genieredux", 1, (1, 2, 4, 5, 10), "random", False, "1 real frame, then 10 under random keys, each held for one frame"
@@ -36,7 +36,7 @@ PROTOCOLS = {
     "play": Protocol(
         "play",
         PROMPT_FRAMES,
-        (1, 2, 4, 10, 32, 64),
+        (1, 2, 4, 10, 16, 32, 64),
         "human",
         True,
         "4 real frames in motion, then 64 under sticky keys, as people press them",
@@ -124,11 +124,15 @@ def gather(protocol: Protocol, dataset: Dataset, count: int, skip: int, seed: in
     )
 
 
+def longest_clip(data: SplitData, skip: int) -> int:
+    """Frames of the longest clip that an episode has room for."""
+    return int((data.episode_ends - data.episode_starts).max() - 1) // skip + 1
+
+
 def _recorded(dataset: Dataset, protocol: Protocol, count: int, skip: int, seed: int) -> Material:
     """Clips as long as the horizons, or as long as the episodes allow."""
     held_out = dataset.split("held_out")
-    longest = int((held_out.episode_ends - held_out.episode_starts).max() - 1) // skip + 1
-    offered = [h for h in protocol.horizons if protocol.prompt_frames + h <= longest]
+    offered = [h for h in protocol.horizons if protocol.prompt_frames + h <= longest_clip(held_out, skip)]
     if not offered:
         raise GenieError(f"{dataset.path}: no held-out episode has {protocol.prompt_frames + 1} frames at skip {skip}; record more.")
     sampler = ClipSampler(held_out, protocol.prompt_frames + offered[-1], skip, seed)

@@ -27,6 +27,9 @@ Progress = Callable[[str, int, int], None]  # part, done, of how many
 LATENT_FRAMES = 9  # of the clips that latent codes are counted on
 JUDGED_STEPS = 32  # frames of each rollout that the inverse-dynamics model is asked about
 COUNTERFACTUAL_STEPS = 16
+STREAM_CLIPS = 256  # real clips whose latent codes long rollouts follow, where no keys are known
+STREAM_FRAMES = 64  # of each
+STRETCHES = 16  # a recording of one episode is parted into
 
 
 def evaluate(
@@ -89,8 +92,12 @@ class _Evaluation:
         if whole and branchable and {"left", "right"} <= set(self.names):
             found.append(self.workspace.section("revisit", self._revisit))
         probe = permanence.PROBES.get(self.dataset.info.name)
-        if self.protocol.name != "genieredux" and probe is not None and probe.resolution == self.world.resolution:
-            found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
+        if self.protocol.name != "genieredux":
+            if probe is not None and probe.resolution == self.world.resolution:
+                found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
+            else:
+                says = f"not measured: what the figures of {self.dataset.info.name} look like is not known here"
+                found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
         return found
 
     # What the families share.
@@ -299,27 +306,45 @@ class _Evaluation:
         if self.key_ids is not None and (held_out.actions != UNKNOWN_ACTION).all():
             starts = rng.integers(len(held_out), size=count)
             return self.key_ids[held_out.actions[(starts[:, None] + skip * np.arange(length)) % len(held_out)]]
-        sampler = ClipSampler(held_out, 2, skip, self.seed)
-        codes = self.world.engine.codec.infer_actions(sampler.spread(min(1024, sampler.choices)).frames)[:, 0]
-        return rng.choice(codes, size=(count, length))
+        frames = min(protocols.longest_clip(held_out, skip), STREAM_FRAMES + 2)
+        sampler = ClipSampler(held_out, frames, skip, self.seed)
+        clips = sampler.spread(min(STREAM_CLIPS, sampler.choices))
+        codes = self.world.engine.codec.infer_actions(clips.frames)[:, 1:]  # the first has no frame before it
+        chosen = rng.integers(len(codes), size=(count, -(-length // codes.shape[1])))
+        return codes[chosen].reshape(count, -1)[:, :length]
 
     @cached_property
     def real(self) -> dict[str, np.ndarray]:
-        """Real held-out frames: a "reference" and, of other episodes, a "control" with its "episodes"."""
-        held_out = self.dataset.split("held_out")
+        """Real held-out frames: a "reference" and, of other episodes, a "control" with its "episodes", and as many stretches "walked"
+        [R, WINDOW, H, W, 3] as there are long rollouts, with frames as far apart as those that a rollout is judged by."""
+        held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
+        several = len(held_out.episode_starts) > 1
+
+        def other(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """Of which episode frames are (stretch, where there is one only), and whether that is on the other side."""
+            where = held_out.episode_of(numbers) if several else numbers * STRETCHES // len(held_out)
+            return where, where % 2 == 1
+
         reader = FrameReader(held_out.frames)
-        numbers = np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64)
-        episodes = held_out.episode_of(numbers)
+        numbers = np.unique(np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64))
+        episodes, odd = other(numbers)
         frames = np.concatenate([reader.read(int(number), 1) for number in numbers])
-        odd = episodes % 2 == 1
-        order = np.random.default_rng(self.seed).permutation(int(odd.sum()))  # so that a part of the control is of many episodes
-        return {"reference": frames[~odd], "control": frames[odd][order], "episodes": episodes[odd][order]}
+        step = min(staying_power.WINDOW_STEP, (protocols.longest_clip(held_out, skip) - 1) // (staying_power.WINDOW - 1))
+        sampler = ClipSampler(held_out, staying_power.WINDOW, skip * step, self.seed)
+        starts = np.unique(sampler.spread_starts(4 * self.sizes.long))
+        usable = starts[other(starts)[1]]
+        usable = usable if len(usable) else starts
+        chosen = usable[np.unique(np.linspace(0, len(usable) - 1, self.sizes.long).astype(np.int64))]
+        return {
+            "reference": frames[~odd], "control": frames[odd], "episodes": episodes[odd], "walked": sampler.read(chosen).frames,
+        }  # fmt: skip
 
     def _drift(self) -> Section:
         frames = self.long["frames"]
 
         def make() -> dict[str, np.ndarray]:
-            chosen = staying_power.chosen_frames(frames) | {"real": self.real["reference"], "control": self.real["control"]}
+            real = {"real": self.real["reference"], "control": self.real["control"], "walked": self.real["walked"]}
+            chosen = staying_power.chosen_frames(frames) | real
             flat = {name: part.reshape(-1, *part.shape[-3:]) for name, part in chosen.items()}
             total, done, found = sum(len(part) for part in flat.values()), 0, {}
             for name, part in flat.items():
@@ -330,7 +355,8 @@ class _Evaluation:
 
         seen = self.workspace.arrays("features", make)
         batch = len(frames)
-        seen = seen | {name: seen[name].reshape(batch, -1, seen[name].shape[-1]) for name in ("windows", "looks")}
+        counts = {"windows": batch, "looks": batch, "walked": len(self.real["walked"])}
+        seen = seen | {name: seen[name].reshape(count, -1, seen[name].shape[-1]) for name, count in counts.items()}
         long = staying_power.Long(frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"])
         section = staying_power.drift_section(long, seen, self.world.manifest.tokenizer.vocabulary, self.seed)
         return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, frames),)})

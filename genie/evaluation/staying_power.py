@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genie.evaluation.intervals import DRAWS, around, draws, groups, mean_of
+from genie.evaluation.intervals import around, draws, groups, interval, mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
 from genie.metrics import entropy_bits, frame_psnr, squared_error
 
@@ -31,12 +31,20 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     The last trace is the sum of the singular values of the centred A Bᵀ over √((N-1)(M-1)): exact, also for fewer samples than
     dimensions; of A and B only the triangular factors are needed.
     """
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    mean_a, mean_b = a.mean(0), b.mean(0)
-    a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
-    factor_a, factor_b = (np.asarray(np.linalg.qr(part, mode="r")) for part in (a, b))
+    return _between(_gaussian(a), _gaussian(b))
+
+
+def _gaussian(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [D] and triangular factor of the covariance [≤ D, D] of float [N, D]."""
+    found = found.astype(np.float64)
+    mean = found.mean(0)
+    return mean, np.asarray(np.linalg.qr((found - mean) / np.sqrt(len(found) - 1), mode="r"))
+
+
+def _between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
+    (mean_a, factor_a), (mean_b, factor_b) = a, b
     shared = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
-    return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * shared)
+    return float(((mean_a - mean_b) ** 2).sum() + (factor_a**2).sum() + (factor_b**2).sum() - 2 * shared)
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -44,33 +52,59 @@ def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a.astype(np.float64) @ b.astype(np.float64).T / a.shape[1] + 1) ** 3
 
 
-def kernel_distance(within_a: np.ndarray, within_b: np.ndarray, across: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of kernels [N, N], [M, M], [N, M]."""
-    n, m = len(within_a), len(within_b)
-    same_a = (within_a.sum() - np.trace(within_a)) / (n * (n - 1))
-    same_b = (within_b.sum() - np.trace(within_b)) / (m * (m - 1))
-    return float(same_a + same_b - 2 * across.mean())
+def kernel_distance(
+    within_a: np.ndarray, within_b: np.ndarray, across: np.ndarray, rollouts: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> float:
+    """Squared maximum mean discrepancy of kernels [N, N], [M, M], [N, M]; unbiased, as only rows of different rollouts are compared.
+
+    Args:
+        rollouts: int [N], which rows of `within_a` are of one rollout; each of its own where it is not given.
+        weight: [N], how often each of them is taken.
+
+    Returns:
+        NaN where all are of one rollout.
+    """
+    rollouts = np.arange(len(within_a)) if rollouts is None else rollouts
+    weight = np.ones(len(within_a)) if weight is None else weight.astype(float)
+    pairs = np.outer(weight, weight) * (rollouts[:, None] != rollouts)
+    if not pairs.any():
+        return float("nan")
+    m = len(within_b)
+    same_a, same_b = (within_a * pairs).sum() / pairs.sum(), (within_b.sum() - np.trace(within_b)) / (m * (m - 1))
+    return float(same_a + same_b - 2 * (weight @ across).sum() / (weight.sum() * m))
 
 
-def distances(found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, seed: int = 0, times: int = 100) -> tuple[Estimate, Estimate]:
-    """Fréchet and kernel distance of features [N, D] to the reference [M, D], with intervals over rollouts int [N]."""
+@dataclass(frozen=True)
+class Redrawn:
+    """A distance, and what it is for the rollouts of each draw."""
+
+    value: float
+    replicates: np.ndarray
+    rollouts: int
+
+    def over(self, other: Redrawn) -> Redrawn:
+        """How many times as far as another one, of the same draws."""
+        return Redrawn(self.value / other.value, self.replicates / other.replicates, self.rollouts)
+
+    @property
+    def estimate(self) -> Estimate:
+        """With its interval."""
+        return around(self.value, self.replicates, self.rollouts)
+
+
+def distances(found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, seed: int = 0, times: int = 100) -> tuple[Redrawn, Redrawn]:
+    """Fréchet and kernel distance of features [N, D] to the reference [M, D], also for draws of the rollouts int [N]."""
     number, count = groups(rollouts)
-    within, within_b, across = kernel(found, found), kernel(reference, reference), kernel(found, reference)
-    fre: list[float] = []
-    ker: list[float] = []
+    kernels = kernel(found, found), kernel(reference, reference), kernel(found, reference)
+    like = _gaussian(reference)
+    fre, ker = [], []
     for taken in draws(count, seed, times):
         rows = np.concatenate([np.repeat(np.flatnonzero(number == g), times_g) for g, times_g in enumerate(taken) if times_g])
-        if len(fre) < times // 4:  # a singular value decomposition each
-            fre.append(frechet(found[rows], reference))
-        weight = taken[number].astype(float)
-        total = np.outer(weight, weight)
-        apart = number[:, None] != number[None]  # of two rollouts: a frame must not be compared with its own copy
-        same = (within * total * apart).sum() / (total * apart).sum() if (total * apart).sum() else np.nan
-        other = (within_b.sum() - np.trace(within_b)) / (len(within_b) * (len(within_b) - 1))
-        ker.append(same + other - 2 * (weight @ across).sum() / (weight.sum() * across.shape[1]))
+        fre.append(_between(_gaussian(found[rows]), like))
+        ker.append(kernel_distance(*kernels, number, taken[number]))
     return (
-        around(frechet(found, reference), np.array(fre), count),
-        around(kernel_distance(within, within_b, across), np.array(ker), count),
+        Redrawn(frechet(found, reference), np.array(fre), count),
+        Redrawn(kernel_distance(*kernels, number), np.array(ker), count),
     )
 
 
@@ -113,7 +147,7 @@ def collapse_times(looks: np.ndarray, limit: float, every: int = JUDGED_EVERY) -
 
 def half_life(times: np.ndarray, frames: int) -> float:
     """Frames after which half of the rollouts have collapsed; `frames` where fewer than half have (a lower bound)."""
-    return float(min(np.median(times), frames))
+    return float(min(np.sort(times)[(len(times) + 1) // 2 - 1], frames))
 
 
 @dataclass(frozen=True)
@@ -131,18 +165,21 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     """Distances, entropies and collapse of long rollouts.
 
     Args:
-        seen: features of `real`, `control`, `windows` [B, horizons · WINDOW, D] and `looks` [B, L, D] (see `chosen_frames`).
+        seen: features of `real`, `control`, `walked` [R, WINDOW, D] (real frames, as far apart as a window's), `windows`
+            [B, horizons · WINDOW, D] and `looks` [B, L, D] (see `chosen_frames`).
     """
     batch, length = long.frames.shape[:2]
     horizons = reported(length)
     rollouts = np.repeat(np.arange(batch), WINDOW)
     windows = seen["windows"].reshape(batch, len(horizons), WINDOW, -1)
-    size = batch * WINDOW  # Fréchet distances fall with the size of the sample: the control has the same
-    real_frechet, real_kernel = distances(seen["control"][:size], seen["real"], long.control_episodes[:size], seed)
-    pairs = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
+    size = batch * WINDOW
+    walked, stretches = seen["walked"], np.repeat(np.arange(len(seen["walked"])), WINDOW)
+    real_frechet, real_kernel = (far.estimate for far in distances(walked.reshape(len(stretches), -1), seen["real"], stretches, seed))
+    away = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
+    pairs = [(fre.estimate, ker.estimate) for fre, ker in away]
     limit = float(np.quantile(nearest(seen["control"], seen["real"]), OUTSIDE))
     times = collapse_times(nearest(seen["looks"].reshape(-1, seen["looks"].shape[-1]), seen["real"]).reshape(batch, -1), limit)
-    life = np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed, DRAWS // 4)])
+    life = interval(np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed)]), batch)
     alive = {h: mean_of((times > h).astype(float), np.arange(batch), seed) for h in horizons}
     colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
     tokens = {h: mean_of(token_entropy(long.codes[:, max(0, h - 16) : h], vocabulary), np.arange(batch), seed) for h in horizons}
@@ -152,7 +189,7 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
         last = h == horizons[-1]
         metrics += [
             Metric(name=f"frechet_lite0_{h}", title=f"Fréchet distance (lite0 features) at {h} frames", better="lower", world=fre,
-                   real=real_frechet, headline=last, note=f"samples of {size}; real: other real frames, as many"),
+                   real=real_frechet, headline=last, note=f"{size} frames; real: {len(stretches)} of other episodes, as far apart"),
             Metric(name=f"kernel_lite0_{h}", title=f"kernel distance (lite0 features) at {h} frames", better="lower", world=ker,
                    real=real_kernel, headline=last),
             Metric(name=f"colour_entropy_{h}", title=f"colour entropy at {h} frames", unit="bits", better="neither", world=colours[h],
@@ -162,15 +199,14 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
             Metric(name=f"alive_{h}", title=f"rollouts not collapsed after {h} frames", world=alive[h]),
         ]  # fmt: skip
     if 32 in horizons and horizons[-1] > 32:
-        first, last_pair = pairs[horizons.index(32)][0].value, pairs[-1][0].value
-        ratio = Estimate(value=last_pair / first if first and last_pair else None)
+        growth = away[-1][0].over(away[horizons.index(32)][0]).estimate
         metrics.append(
-            Metric(name="frechet_growth", title=f"Fréchet distance at {horizons[-1]} frames over that at 32", better="lower", world=ratio)
+            Metric(name="frechet_growth", title=f"Fréchet distance at {horizons[-1]} frames over that at 32", better="lower", world=growth)
         )
     metrics.append(
         Metric(
             name="half_life", title="half-life: frames until half of the rollouts have collapsed", unit="frames", headline=True,
-            world=Estimate.of(half_life(times, length), float(np.quantile(life, 0.025)), float(np.quantile(life, 0.975)), batch),
+            world=Estimate.of(half_life(times, length), *life, batch),
             note=f"{length} means that fewer than half collapsed within the rollout",
         )
     )  # fmt: skip

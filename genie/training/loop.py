@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from genie.data.clips import Prefetch
 from genie.errors import TrainingError
+from genie.progress import Bars
 from genie.runtime.torch_engine import gains_by_bf16
 from genie.training.checkpoints import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 
@@ -150,7 +151,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
 
     console = console or Console()
     device = next(model.parameters()).device
-    progress = Progress(
+    progress = Bars(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=console
     )
     total = plan.steps if plan.steps is not None else round((plan.minutes or 0) * 60)

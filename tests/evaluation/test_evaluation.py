@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 import genie
 from genie.bundle import Bundle
 from genie.cli.app import app
-from genie.data.store import Dataset
+from genie.data.store import UNKNOWN_ACTION, Dataset, DatasetWriter
 from genie.evaluation import games
+from genie.evaluation.gate import judge
 from genie.evaluation.protocols import PROTOCOLS, Sizes, gather
 from genie.evaluation.report import Report, Section, Settings
 from genie.evaluation.run import evaluate, key_ids
@@ -115,6 +116,23 @@ def test_the_genieredux_protocol_measures_ten_frames_from_one(coinrun: genie.Wor
     assert horizon is not None and horizon.world.value is not None and 10 < horizon.world.value < 50
     assert delta is not None and delta.real is not None and delta.real.value is not None and delta.real.value > 10
     assert [section.name for section in report.sections] == ["tokenizer", "horizons", "controllability"]
+
+
+def test_a_video_of_one_long_scene_is_judged_as_far_as_it_goes(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:
+    frames = {"train": 200, "held_out": 160}
+    info = dataset.info.model_copy(update={"name": "video", "action_names": (), "action_keys": (), "frames": frames, "recipe": {}})
+    writer = DatasetWriter(tmp_path / "video", info)
+    for split, count in frames.items():
+        shown = np.asarray(dataset.split("train").frames[:count])
+        writer.add(split, shown, np.full(count, UNKNOWN_ACTION, np.uint8), np.zeros(count, np.float32), 0)
+    writer.close()
+    report, _ = evaluate(coinrun, Dataset(tmp_path / "video"), tmp_path / "report", PROTOCOLS["default"], clips=2)
+    assert [section.name for section in report.sections] == ["tokenizer", "horizons", "controllability", "drift", "permanence"]
+    assert "not known here" in report.sections[-1].notes[0]
+    delta, drift = report.metric("delta_4_latent"), report.metric("frechet_lite0_64")
+    assert delta is not None and delta.world.value is not None and delta.world.low is None  # one scene says nothing about others
+    assert drift is not None and drift.world.value is not None and drift.real is not None and drift.real.value is not None
+    assert not judge(report, 0.8).passed
 
 
 def test_data_of_another_game_is_refused(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ def test_a_good_world_passes() -> None:
         ({"action_f1_share": metric("action_f1_share", 0.79)}, "action recall"),
         ({"half_life": metric("half_life", 255)}, "staying power"),
         ({"half_life": None}, "staying power"),
+        ({"action_f1_share": metric("action_f1_share", 0.99, useless=True)}, "action recall"),  # a judge that knows no action
+        ({"delta_4_keys": metric("delta_4_keys", 8.0, 7.0, useless=True)}, "delta_4_keys"),
         ({"delta_4_keys": None, "delta_4_latent": None}, "Δ_4 PSNR"),
     ],
 )

@@ -32,6 +32,12 @@ def test_missing_values_are_left_out_and_nothing_at_all_is_null() -> None:
     assert (nothing.value, nothing.low, nothing.high) == (None, None, None)
 
 
+def test_of_one_episode_there_is_a_value_and_no_interval() -> None:
+    values, episodes = np.arange(20.0), np.zeros(20, int)
+    for found in (mean_of(values, episodes), statistic_of(values[:, None], lambda total: float(total[0]), episodes)):
+        assert found.value is not None and (found.low, found.high, found.episodes) == (None, None, 1)
+
+
 def test_a_statistic_of_summed_tables() -> None:
     tables = np.array([[1.0, 3.0], [3.0, 1.0], [2.0, 2.0]])
     found = statistic_of(tables, lambda total: float(total[0] / total.sum()), np.arange(3))

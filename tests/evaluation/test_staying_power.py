@@ -44,10 +44,30 @@ def test_distances_have_intervals_over_rollouts_around_their_values() -> None:
     rng = np.random.default_rng(3)
     reference = rng.normal(size=(100, 6))
     found = rng.normal(size=(40, 6)) + 1
-    for estimate in s.distances(found, reference, np.repeat(np.arange(10), 4)):
+    for estimate in (far.estimate for far in s.distances(found, reference, np.repeat(np.arange(10), 4))):
         assert estimate.low is not None and estimate.value is not None and estimate.high is not None
         assert 0 < estimate.low < estimate.value < estimate.high
         assert estimate.episodes == 10
+
+
+def test_frames_of_one_rollout_are_not_compared_with_each_other() -> None:
+    rng = np.random.default_rng(4)
+    reference, alone = rng.normal(size=(200, 8)), rng.normal(size=(20, 8))
+    rollouts = np.repeat(np.arange(20), 4)
+    alike = np.repeat(alone, 4, axis=0)  # four times the same frame: no nearer to each other than the game's own frames are
+    _, kernel = s.distances(alike, reference, rollouts)
+    assert kernel.value == pytest.approx(s.distances(alone, reference, np.arange(20))[1].value)
+    assert np.isnan(s.distances(alike[:4], reference, rollouts[:4])[1].value)
+
+
+def test_how_a_distance_grows_has_an_interval_of_the_same_draws() -> None:
+    rng = np.random.default_rng(5)
+    reference, found, rollouts = rng.normal(size=(100, 6)), rng.normal(size=(40, 6)) + 1, np.repeat(np.arange(10), 4)
+    near, far = (s.distances(part, reference, rollouts)[0] for part in (found, found + 1))
+    growth = far.over(near).estimate
+    assert growth.value == pytest.approx(far.value / near.value)
+    assert growth.low is not None and growth.high is not None and 1 < growth.low < growth.high
+    assert near.over(near).estimate.low == near.over(near).estimate.high == 1
 
 
 def test_colour_entropy_of_one_of_four_and_of_random_colours() -> None:
@@ -77,8 +97,9 @@ def test_a_rollout_collapses_at_the_first_of_several_looks_in_a_row() -> None:
     looks[3, :] = 5
     times = s.collapse_times(looks, limit=1.0, every=16)
     assert times.tolist() == [np.inf, 64.0, np.inf, 16.0]
-    assert s.half_life(times, 160) == 160  # half of four have not collapsed
+    assert s.half_life(times, 160) == 64  # by then two of the four have
     assert s.half_life(np.array([16.0, 32.0, np.inf]), 160) == 32
+    assert s.half_life(np.array([16.0, np.inf, np.inf]), 160) == 160
 
 
 def test_a_walk_that_returns_one_that_does_not_and_a_world_that_stands_still() -> None:
@@ -123,7 +144,8 @@ def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() 
     windows[:, -s.WINDOW :] += 9  # lost by frame 128
     looks[:, 2:] += 9
     long = s.Long(frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8))
-    section = s.drift_section(long, {"real": real, "control": control, "windows": windows, "looks": looks}, 8)
+    walked = control.reshape(16, s.WINDOW, 5)
+    section = s.drift_section(long, {"real": real, "control": control, "walked": walked, "windows": windows, "looks": looks}, 8)
     found = {metric.name: metric.world.value for metric in section.metrics}
     assert found["frechet_lite0_128"] > 20 * found["frechet_lite0_32"]  # type: ignore[operator]
     assert found["frechet_growth"] == pytest.approx(found["frechet_lite0_128"] / found["frechet_lite0_32"])  # type: ignore[operator]

@@ -33,7 +33,8 @@ def export_world(
 
     Args:
         prompts: uint8 [P, T, H, W, 3] from held-out levels.
-        notes: what each stage noted: steps, seconds and the metrics of its last validation.
+        notes: what each stage noted: steps, seconds, the machine and the metrics of its last validation; and the same of the goes "before",
+            where a world's model was trained further.
         data_card: goes into the bundle, and into its README.
     """
     training = {
@@ -78,12 +79,14 @@ def card(fields: Mapping[str, Any], training: Mapping[str, Any]) -> str:
         "",
         "## Cost and metrics on held-out levels",
         "",
-        "| stage | minutes | steps | metrics of the last validation |",
-        "|---|---|---|---|",
+        "| stage | minutes | steps | on | metrics of the last validation |",
+        "|---|---|---|---|---|",
     ]
     for name, note in training["stages"].items():
-        metrics = ", ".join(f"{key} {value:.3g}" for key, value in note["metrics"].items())
-        lines.append(f"| {name} | {note['seconds'] / 60:.1f} | {note['steps']:,} | {metrics} |")
+        for number, go in enumerate([*note.get("before", []), note], 1):
+            title = f"{name}, go {number}" if note.get("before") else name
+            metrics = ", ".join(f"{key} {value:.3g}" for key, value in go.get("metrics", {}).items())
+            lines.append(f"| {title} | {go['seconds'] / 60:.1f} | {go['steps']:,} | {go.get('machine', '')} | {metrics} |")
     names = ", ".join(f"`{action.name}`" for action in fields["actions"])
     return "\n".join([*lines, "", "## Actions", "", names, "", "## Limits", "", *_limits(fields), ""])
 
@@ -99,4 +102,9 @@ def _limits(fields: Mapping[str, Any]) -> list[str]:
 
 def _numbers(note: dict[str, Any]) -> dict[str, Any]:
     metrics = {key: round(float(value), 4) for key, value in note["metrics"].items()}
-    return {"seconds": round(note["seconds"], 1), "steps": note["step"], "metrics": metrics}
+    found = {"seconds": round(note["seconds"], 1), "steps": note["step"], "metrics": metrics}
+    if "machine" in note:
+        found["machine"] = note["machine"]
+    if note.get("before"):
+        found["before"] = [_numbers(go) if "step" in go else go for go in note["before"]]
+    return found

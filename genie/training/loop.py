@@ -25,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from genie.data.clips import Prefetch
 from genie.errors import TrainingError
+from genie.machine import processor
 from genie.progress import Bars
 from genie.runtime.torch_engine import gains_by_bf16
 from genie.training.checkpoints import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
@@ -208,7 +209,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                     last_checkpoint = time.monotonic()
     finally:
         batches.close()
-    save_tensors(folder / MODEL_FILE, ema, {"step": state.step, "seconds": state.seconds, "metrics": state.metrics})
+    note = {"step": state.step, "seconds": state.seconds, "metrics": state.metrics, "machine": _machine(device)}
+    save_tensors(folder / MODEL_FILE, ema, note)
     model.load_state_dict(ema)
     model.eval()
     return state.metrics
@@ -240,6 +242,13 @@ def load_model(run: Path, stage: str, model: nn.Module) -> dict[str, Any]:
 
 def _mix(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)}, {processor()}"
 
 
 def _done(plan: Plan, state: _State) -> int:

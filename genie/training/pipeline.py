@@ -248,6 +248,7 @@ def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Non
             path.parent.mkdir(exist_ok=True)
             note = noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
+            numbers |= {key: note[key] for key in ("machine", "before") if key in note}
             save_tensors(path, models[name].state_dict(), numbers)
 
 
@@ -293,6 +294,9 @@ class Pipeline:
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         models: dict[str, nn.Module] = {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": dynamics}
         notes = {name: load_model(self.run, name, model) for name, model in models.items()}
+        for name in self.settings.fine_tune:
+            _, begun = load_tensors(self.run / name / BEGINNING_FILE)
+            notes[name]["before"] = [*begun.get("before", []), begun]
         idle = self._idle(latent_actions)
         held_out = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.settings.skip, self.settings.seed)
         path = export_world(

@@ -13,7 +13,7 @@ import pytest
 from genie.data.check import find_leaks, make_card, problems
 from genie.data.clips import ClipSampler
 from genie.data.games.game import fit
-from genie.data.importing import ImportPlan, Report, import_videos
+from genie.data.importing import SKIPPED_FILE, ImportPlan, Report, import_videos
 from genie.data.scenes import changes, cuts, lively, thumbnails
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.data.video import Shaping, look_at
@@ -188,6 +188,8 @@ def test_broken_files_are_named_and_skipped(tmp_path: Path) -> None:
     assert "empty" in skipped["empty.mp4"]
     assert "cannot be opened" in skipped["noise.mp4"]
     assert "less than 2 s" in skipped["short.mp4"]
+    kept = (tmp_path / "d" / SKIPPED_FILE).read_text().splitlines()
+    assert kept == [f"{file}: {why}" for file, why in report.skipped.items()]
     assert [video["file"] for video in dataset.info.recipe["videos"]] == ["good.mp4"]
     with pytest.raises(DatasetError, match="nothing usable"):
         import_videos([tmp_path / "empty.mp4"], tmp_path / "e", plan())

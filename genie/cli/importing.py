@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,11 +15,17 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from genie.errors import GenieError
 from genie.progress import Bars
 
+if TYPE_CHECKING:
+    from genie.data.importing import ImportPlan
+
 LISTED = 20  # skipped files named
+OF_VIDEOS = {"borders", "still", "shortest"}  # options that a Minari data set has no use for
+OF_OTHERS = {"size", "fps", "fit", "licence", "source", "consent", "held_out", "seed"}  # nor has one that genie exported for these
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"}
 
 
 def import_(
+    context: typer.Context,
     clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them; or one Minari data set.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset; an interrupted import goes on.")],
     size: Annotated[str, typer.Option(help="Width x height in multiples of 16.")] = "64x64",
@@ -26,8 +33,8 @@ def import_(
     fit: Annotated[Literal["crop", "letterbox", "stretch"], typer.Option(help="What happens to another aspect.")] = "crop",
     borders: Annotated[Literal["remove", "keep"], typer.Option(help="Black borders of the videos.")] = "remove",
     licence: Annotated[str, typer.Option(help="Under what terms the videos may be used; training refuses 'unknown'.")] = "unknown",
-    source: Annotated[str, typer.Option(help="Where the videos come from, for the dataset's card.")] = "videos",
-    consent: Annotated[str, typer.Option(help="Whether those who play in the videos agreed, for the card.")] = "unknown",
+    source: Annotated[str, typer.Option(help="Where the videos or the Minari data come from, for the dataset's card.")] = "videos",
+    consent: Annotated[str, typer.Option(help="Whether those who play in them agreed, for the card.")] = "unknown",
     held_out: Annotated[float, typer.Option(min=0.01, max=0.5, help="Share of the frames that is held out, about.")] = 0.05,
     still: Annotated[float, typer.Option(min=0.2, help="Seconds without motion after which a scene ends.")] = 2.0,
     shortest: Annotated[float, typer.Option(min=0.2, help="Seconds that a scene must have.")] = 2.0,
@@ -36,16 +43,17 @@ def import_(
     """Make a dataset of videos: no actions needed."""
     from genie.data.check import write_card
     from genie.data.games.registry import parse_size
-    from genie.data.importing import ImportPlan, import_videos
+    from genie.data.importing import SKIPPED_FILE, ImportPlan, import_videos
     from genie.data.store import Dataset
     from genie.data.video import Shaping
 
-    if len(clips) == 1 and any((clips[0] / part).is_file() for part in ("metadata.json", "data/metadata.json")):
-        _minari(clips[0], out, licence, parse_size(size), fps, held_out)
-        return
-    files = _files(clips)
     shaping = Shaping(parse_size(size), fps, fit, borders)
     plan = ImportPlan(out.name, shaping, licence, source, consent, held_out, still, shortest, seed)
+    if len(clips) == 1 and any((clips[0] / part).is_file() for part in ("metadata.json", "data/metadata.json")):
+        given = {name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+        _minari(clips[0], out, replace(plan, source=source if "source" in given else ""), given)
+        return
+    files = _files(clips)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
     began = time.monotonic()
@@ -59,7 +67,9 @@ def import_(
     for file, why in list(report.skipped.items())[:LISTED]:
         console.print(f"[yellow]skipped[/] {escape(file)}: {escape(why)}", highlight=False)
     if len(report.skipped) > LISTED:
-        console.print(f"[yellow]skipped[/] {len(report.skipped) - LISTED} more")
+        console.print(
+            f"[yellow]skipped[/] {len(report.skipped) - LISTED} more; all of them: {escape(str(out / SKIPPED_FILE))}", soft_wrap=True
+        )
     for file, notes in report.notes.items():
         console.print(f"{escape(file)}: {escape('; '.join(notes))}", highlight=False)
     console.print(
@@ -78,17 +88,20 @@ def import_(
         console.print("[yellow]licence unknown:[/] `genie train` will ask for --allow-unknown-licence; say it with --licence.")
 
 
-def _minari(source: Path, out: Path, licence: str, resolution: tuple[int, int], fps: float, held_out: float) -> None:
+def _minari(source: Path, out: Path, plan: ImportPlan, given: set[str]) -> None:
     from genie.data.check import write_card
-    from genie.data.exchange.minari import import_minari
+    from genie.data.exchange.minari import exported_by_genie, import_minari
     from genie.data.store import Dataset
 
+    own = exported_by_genie(source)
+    if refused := given & (OF_VIDEOS | OF_OTHERS if own else OF_VIDEOS):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(refused))
+        why = "genie exported it, and it comes back as it was" if own else "it is a Minari data set, not videos"
+        raise GenieError(f"{source}: {why}; leave out {options}.")
     console = Console()
     with Bars(console=console) as bars:
         task = bars.add_task("import from Minari")
-        info = import_minari(
-            source, out, licence, resolution, fps, held_out, lambda done, total: bars.update(task, completed=done, total=total)
-        )
+        info = import_minari(source, out, plan, lambda done, total: bars.update(task, completed=done, total=total))
     write_card(Dataset(out))
     console.print(f"{out}: {info.frames['train']:,} training and {info.frames['held_out']:,} held-out frames", highlight=False)
 

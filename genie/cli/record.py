@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,12 +37,16 @@ def record(
     trust_policy: Annotated[bool, typer.Option("--trust-policy", help="Open the policy file although it can run any code.")] = False,
     policy_share: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="With --policy: the share of the games it plays; a sticky mixed policy plays the others."),
+        typer.Option(min=0.0, max=1.0, help="With --policy: the share of the episodes it plays; a sticky mixed policy plays the others."),
     ] = 1.0,
+    licence: Annotated[
+        str | None, typer.Option(help="Under what terms the recording may be used; default: the game's own, where it is known.")
+    ] = None,
     human: Annotated[bool, typer.Option("--human", help="Play it yourself in a window.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --human: agree to being recorded without being asked.")] = False,
 ) -> None:
     """Record a real game: played by a sticky mixed policy, by a trained one, or by you."""
+    from genie.data.card import licence_known
     from genie.data.games.registry import find_game, parse_size
     from genie.data.policies import Mixed, StickyMixed, TrainedPolicy
 
@@ -52,6 +57,10 @@ def record(
     console = Console()
     if found.research_only:
         console.print(f"[yellow]{found.name}: {found.licence}[/]")
+    if licence is not None:
+        found = replace(found, licence=licence)
+    if not licence_known(found.licence):
+        console.print("[yellow]licence unknown:[/] `genie train` will ask for --allow-unknown-licence; say it with --licence.")
     if human:
         _play(found, out, frames, held_out_frames, seed, yes, console)
         return

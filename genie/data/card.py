@@ -45,7 +45,7 @@ class Leaks(BaseModel):
     windows: int = Field(ge=0)  # stretches of about two seconds that were looked for
     copied: int = Field(ge=0)  # of them, found picture for picture
     shared_levels: int = Field(ge=0)
-    hidden_cuts: int = Field(ge=0)  # episodes that hold what look like several shots: cuts inside, both splits together
+    hidden_cuts: int = Field(ge=0)  # what look like cuts inside episodes, both splits together
 
 
 class DatasetCard(BaseModel):

@@ -26,6 +26,7 @@ from genie.data.video import Shaping, VideoError, look_at, read_video
 from genie.errors import DatasetError
 
 STATE_FILE = "import.json"
+SKIPPED_FILE = "skipped.txt"  # in the dataset: files that were not used, and why
 LONGEST_EPISODE = 4096  # frames; a longer scene becomes several episodes, all of one split
 COPIED_SHARE = 0.5  # of a scene's windows are there already: it is a copy
 FEW = 5  # groups; with fewer there is nothing to hold out whole
@@ -130,6 +131,9 @@ def import_videos(
         licence=plan.licence,
     )
     writer = DatasetWriter(path, info)
+    if report.skipped:
+        lines = "".join(f"{file}: {why}\n" for file, why in report.skipped.items())
+        (path / SKIPPED_FILE).write_text(lines, encoding="utf-8", errors="backslashreplace")
     for name, found in splits.items():
         written = 0
         for number, scene in enumerate(found):

@@ -156,24 +156,31 @@ class _Sb3:
 
 
 class Mixed:
-    """A share of the games is played by one maker's policy, the others by another's."""
+    """A share of the episodes is played by one maker's policy, which must remember nothing between steps; the others by another's."""
 
     def __init__(self, first: PolicyMaker, second: PolicyMaker, share: float) -> None:
         self._makers, self._share = (first, second), share
 
     def make(self, game: Game, count: int, rng: np.random.Generator) -> Policy:
-        here = round(self._share * count)
-        return _Mixed(
-            [(self._makers[0].make(game, here, rng), slice(0, here)), (self._makers[1].make(game, count - here, rng), slice(here, count))]
-        )
+        first, second = (maker.make(game, count, rng) for maker in self._makers)
+        return _Mixed(first, second, count, self._share, float(rng.random()))
 
     def recipe(self, game: Game) -> dict[str, Any]:
         return {**self._makers[1].recipe(game), **self._makers[0].recipe(game), "policy": "mixed", "policy_share": self._share}
 
 
 class _Mixed:
-    def __init__(self, parts: list[tuple[Policy, slice]]) -> None:
-        self._parts = parts
+    def __init__(self, first: Policy, second: Policy, count: int, share: float, turn: float) -> None:
+        self._first, self._second, self._share = first, second, share
+        self._turn = turn  # in 0 … 1; an episode adds the share, and is the first policy's where that reaches a whole number
+        self._plays = np.zeros(count, bool)  # which games the first policy plays now
 
     def act(self, moment: Moment) -> np.ndarray:
-        return np.concatenate([policy.act(moment.part(rows)) for policy, rows in self._parts if rows.stop > rows.start])
+        begun = np.flatnonzero(moment.first)
+        turns = self._turn + self._share * np.arange(len(begun) + 1)
+        self._plays[begun] = np.diff(np.floor(turns)) > 0
+        self._turn = float(turns[-1] % 1)
+        actions = self._second.act(moment).copy()  # of all games: it remembers what it does in each
+        if self._plays.any():
+            actions[self._plays] = self._first.act(moment.part(np.flatnonzero(self._plays)))
+        return actions

@@ -85,7 +85,11 @@ def _moved(old: np.ndarray, new: np.ndarray) -> float:
 
 
 def lively(thumbs: np.ndarray, longest: int, keep: int) -> list[tuple[int, int]]:
-    """Parts (start, end) of a shot without the stretches in which nothing moves for more than `longest` frames; `keep` of each stay."""
+    """Parts (start, end) of a shot without the stretches in which nothing moves for more than `longest` frames.
+
+    Of each, `keep` frames stay, at most `longest`.
+    """
+    keep = min(keep, longest)
     still = changes(thumbs)[1] <= STILL_LEVELS
     edges = np.flatnonzero(np.diff(np.concatenate([[0], still.astype(np.int8), [0]])))
     parts, start = [], 0

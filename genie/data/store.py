@@ -90,7 +90,7 @@ class Dataset:
         progress = self.path / PROGRESS_FILE
         if progress.exists():
             state = _read_progress(progress)
-            done, wanted = sum(state["committed"].values()), sum(state["info"]["frames"].values())
+            done, wanted = sum(state.committed.values()), sum(state.info.frames.values())
             raise DatasetError(
                 f"{self.path}: recording stopped at {done:,} of {wanted:,} frames; run the same command again to finish it, "
                 f"or close it with what is there: genie dataset finish {self.path}."
@@ -140,9 +140,20 @@ class Dataset:
             raise DatasetError(f"{self.path}: split {name} has actions without a name; record it again.")
 
 
-def _read_progress(path: Path) -> Any:
+class _Progress(BaseModel):
+    """What stands in PROGRESS_FILE."""
+
+    info: DatasetInfo
+    committed: dict[str, int]  # frames of each split
+    episodes: dict[str, list[list[int]]]  # of each split: first frame, level
+
+
+def _read_progress(path: Path) -> _Progress:
     try:
-        return json.loads(path.read_text())
+        state = _Progress.model_validate_json(path.read_text())
+        if not state.info.frames.keys() == state.committed.keys() == state.episodes.keys():
+            raise ValueError("its tables are of different splits")
+        return state
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} is damaged ({error}); remove {path.parent} and record again.") from error
 
@@ -162,13 +173,13 @@ class DatasetWriter:
             raise DatasetError(f"{self.path} is already a finished dataset; choose another --out or remove the folder.")
         if progress.exists():
             state = _read_progress(progress)
-            if DatasetInfo.model_validate(state["info"]).model_dump(mode="json") != info.model_dump(mode="json"):
+            if state.info.model_dump(mode="json") != info.model_dump(mode="json"):
                 raise DatasetError(
                     f"{self.path} holds an unfinished recording made with other settings; "
                     f"give the same ones to finish it, or remove the folder."
                 )
-            self.committed: dict[str, int] = dict(state["committed"])
-            self._episodes: dict[str, list[list[int]]] = state["episodes"]
+            self.committed: dict[str, int] = state.committed
+            self._episodes: dict[str, list[list[int]]] = state.episodes
         else:
             if self.path.exists() and any(self.path.iterdir()):
                 raise DatasetError(f"{self.path} is not empty and not a recording; choose another --out.")
@@ -263,7 +274,7 @@ class DatasetWriter:
         progress = Path(path) / PROGRESS_FILE
         if not progress.exists():
             raise DatasetError(f"{path} holds no unfinished recording.")
-        return cls(path, DatasetInfo.model_validate(_read_progress(progress)["info"]))
+        return cls(path, _read_progress(progress).info)
 
     def close(self) -> None:
         """Write the episode tables and mark the dataset complete.

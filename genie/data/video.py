@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ BORDER_LEVELS = 24  # a black border is never brighter than this, of 255
 LARGEST_BORDER = 0.45  # of a side; what is darker than that is a dark picture
 LEAST_BORDER = 2  # pixels; a dark line at the rim is no border
 LOOKS = 16  # places of the video that are looked at for borders
+LOOK_FRAMES = 15  # from look to look where a video's length is unknown
 LONGEST_GAP = 10.0  # seconds between two frames; longer is a jump, not a still
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
@@ -151,14 +153,15 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _spread(container: Any, stream: Any) -> Iterator[Any]:
-    """A frame at each of LOOKS places; where the file cannot be searched, its first frames."""
+    """A frame at each of LOOKS places; of a file that does not say how long it is, some of its first frames."""
     seconds = (container.duration or 0) / 1e6
     first = float(stream.start_time or 0) * float(stream.time_base)
     try:
+        if seconds <= 0:
+            yield from islice(_decoded(container, stream), 0, LOOKS * LOOK_FRAMES, LOOK_FRAMES)
+            return
         for look in range(LOOKS):
             if look:
-                if seconds <= 0:
-                    break
                 container.seek(int((first + seconds * look / LOOKS) / stream.time_base), stream=stream)
             yield next(_decoded(container, stream))
     except (VideoError, av.FFmpegError, StopIteration, OverflowError):

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from genie.data.coinrun import ACTIONS, StickyMixedPolicy, make_environment
+from genie.data.games.procgen import NATIVE
 from genie.data.store import DatasetInfo
 from genie.errors import GenieError
 from genie.metrics import changed_pixels
@@ -21,8 +22,9 @@ WARM_UP = 40  # frames of play before the prompt, so that not every clip shows a
 
 
 def branchable(info: DatasetInfo) -> bool:
-    """Whether the dataset's game can be branched here."""
-    return str(info.recipe.get("game", "")).startswith("procgen coinrun") and find_spec("procgen") is not None
+    """Whether the dataset's game can be branched here, at the size that the dataset has."""
+    coinrun = str(info.recipe.get("game", "")).startswith("procgen coinrun") and info.resolution == NATIVE
+    return coinrun and find_spec("procgen") is not None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class BranchingGame:
         """Put the games into these states."""
         self._game.set_state(states)
         self.ended[:] = False
+
+    def close(self) -> None:
+        """Let go of the games."""
+        self._game.close()
 
 
 def human_keys(info: DatasetInfo, count: int, frames: int, skip: int, seed: int) -> np.ndarray:
@@ -126,15 +132,18 @@ def branch(
         GenieError: no level goes on long enough.
     """
     game = BranchingGame(info, len(keys), skip, seed)
-    moments = find_moments(game, keys, prompt_frames)
-    usable = ~game.ended
-    if motion > 0:
-        usable &= changed_pixels(moments.prompts[:, -1], moments.prompts[:, -2]).mean(axis=(-1, -2)) >= motion
-    made = []
-    for actions in futures:
-        game.restore(moments.states)
-        made.append(game.play(actions))
-        usable &= ~game.ended
+    try:
+        moments = find_moments(game, keys, prompt_frames)
+        usable = ~game.ended
+        if motion > 0:
+            usable &= changed_pixels(moments.prompts[:, -1], moments.prompts[:, -2]).mean(axis=(-1, -2)) >= motion
+        made = []
+        for actions in futures:
+            game.restore(moments.states)
+            made.append(game.play(actions))
+            usable &= ~game.ended
+    finally:
+        game.close()
     chosen = np.flatnonzero(usable)[:count]
     if not len(chosen):
         raise GenieError(f"none of {len(keys)} levels goes on for {max(f.shape[1] for f in futures)} frames; ask for fewer.")

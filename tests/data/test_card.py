@@ -63,6 +63,12 @@ def test_a_sound_dataset_has_nothing_wrong_and_a_card_with_its_figures(tmp_path:
         assert part in text
 
 
+def test_only_of_data_that_genie_recorded_is_it_known_that_no_person_played(tmp_path: Path) -> None:
+    recipes = ({"game": "squares", "policy": "sticky mixed"}, {"game": "squares", "policy": "human"}, {"source": "demonstrations"})
+    for number, consent in enumerate(("not needed: no people played", "unknown", "unknown")):
+        assert make_card(dataset_of(tmp_path / str(number), [walk(0)], [walk(9)], recipe=recipes[number])).consent == consent
+
+
 def test_held_out_footage_that_was_trained_on_is_found(tmp_path: Path) -> None:
     noisy = np.clip(walk(2).astype(int) + np.random.default_rng(0).integers(-9, 10, walk(2).shape), 0, 255).astype(np.uint8)
     dataset = dataset_of(tmp_path / "d", [walk(n) for n in range(4)], [walk(9), noisy])

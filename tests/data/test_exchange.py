@@ -8,15 +8,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from genie.data.check import write_card
+from genie.cli.app import app
+from genie.data.card import read_card
+from genie.data.check import make_card, write_card
 from genie.data.exchange.lerobot import CAMERA, export_lerobot
 from genie.data.exchange.minari import export_minari, import_minari
 from genie.data.exchange.mp4 import export_mp4
 from genie.data.importing import ImportPlan, import_videos
 from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetWriter
 from genie.data.video import Shaping
-from genie.errors import DatasetError
+from genie.errors import DatasetError, GenieError
 
 ARRAYS = ("frames", "actions", "rewards", "episode_starts", "level_seeds")
 
@@ -41,9 +44,7 @@ def small(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset
         for number, (start, end) in enumerate(episodes):
             actions = data.actions[start:end].copy()
             actions[5] = UNKNOWN_ACTION
-            writer.add(
-                split, np.asarray(data.frames[start:end]), actions, data.rewards[start:end], 7 + number + 1000 * (split == "held_out")
-            )
+            writer.add(split, np.asarray(data.frames[start:end]), actions, data.rewards[start:end], number + 7 * (split == "train"))
     writer.close()
     write_card(Dataset(path))
     return Dataset(path)
@@ -63,9 +64,14 @@ def test_minari_there_and_back_changes_nothing(small: Dataset, tmp_path: Path, m
     start, end = small.split("train").episode_starts[0], small.split("train").episode_ends[0]
     assert np.array_equal(theirs[0].observations, small.split("train").frames[start:end])
     assert len(theirs[0].actions) == end - start - 1
-    info = import_minari(tmp_path / "genie" / "coinrun-v0", tmp_path / "back", "ignored: its own is kept")
+    info = import_minari(
+        tmp_path / "genie" / "coinrun-v0", tmp_path / "back", ImportPlan("ignored", Shaping((64, 96), 7.0), "its own is kept")
+    )
     assert info == small.info
+    assert small.split("held_out").level_seeds.tolist() == [0, 1]  # a level 0 stays one
     assert same(Dataset(tmp_path / "back"), small)
+    refused = CliRunner().invoke(app, ["import", str(tmp_path / "genie" / "coinrun-v0"), "--out", str(tmp_path / "e"), "--licence", "MIT"])
+    assert isinstance(refused.exception, GenieError) and "comes back as it was; leave out --licence" in str(refused.exception)
 
 
 def test_a_foreign_minari_data_set_is_resized_and_split(tmp_path: Path) -> None:
@@ -77,7 +83,9 @@ def test_a_foreign_minari_data_set_is_resized_and_split(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     episodes = [rng.integers(0, 256, (30, 100, 120, 3), dtype=np.uint8) for _ in range(4)]
     pictures = spaces.Dict({"image": spaces.Box(0, 255, (100, 120, 3), np.uint8), "place": spaces.Box(0, 1, (2,))})
-    storage = MinariStorage.new(tmp_path / "data", pictures, spaces.Discrete(3), jpeg_encoding=False)
+    source = tmp_path / "theirs"
+    source.mkdir()
+    storage = MinariStorage.new(source / "data", pictures, spaces.Discrete(3), jpeg_encoding=False)
     storage.update_episodes(
         EpisodeBuffer(
             id=n, observations={"image": frames, "place": np.zeros((30, 2), np.float32)}, actions=np.arange(29) % 3, rewards=np.ones(29),
@@ -85,17 +93,28 @@ def test_a_foreign_minari_data_set_is_resized_and_split(tmp_path: Path) -> None:
         )
         for n, frames in enumerate(episodes)
     )  # fmt: skip
-    import_minari(tmp_path, tmp_path / "d", "CC-BY", (64, 96), rate=30)
+    options = ("--size", "96x64", "--fps", "30", "--licence", "CC-BY", "--consent", "signed", "--source", "a lab", "--fit", "letterbox")
+    genie_import = ["import", str(source), "--out", str(tmp_path / "d"), *options, "--seed", "3"]
+    refused = CliRunner().invoke(app, [*genie_import, "--still", "3"])
+    assert isinstance(refused.exception, GenieError) and "leave out --still" in str(refused.exception)
+    assert CliRunner().invoke(app, genie_import).exit_code == 0
     dataset = Dataset(tmp_path / "d")
     assert dataset.info.frames == {"train": 90, "held_out": 30}
     assert dataset.info.action_names == ("move 0", "move 1", "move 2")
     assert dataset.split("train").frames.shape == (90, 64, 96, 3)
     assert dataset.split("train").actions[:30].tolist() == [*(np.arange(29) % 3), UNKNOWN_ACTION]
-    metadata = json.loads((tmp_path / "data" / "metadata.json").read_text())
+    card = read_card(tmp_path / "d")
+    assert card is not None and (card.licence, card.consent, card.source, card.recipe["seed"]) == ("CC-BY", "signed", "a lab", 3)
+    assert (np.asarray(dataset.split("train").frames[0])[:, :9] == 0).all()  # letterboxed
+    plan = ImportPlan("e", Shaping((64, 64), 15.0), "CC-BY", source="")
+    import_minari(source, tmp_path / "e", plan)
+    card = make_card(Dataset(tmp_path / "e"))
+    assert card.source.startswith("Minari data set") and card.consent == "unknown"  # people may have played
+    metadata = json.loads((source / "data" / "metadata.json").read_text())
     del metadata["observation_space"]
-    (tmp_path / "data" / "metadata.json").write_text(json.dumps(metadata))
+    (source / "data" / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(DatasetError, match="running its environment"):
-        import_minari(tmp_path, tmp_path / "e", "CC-BY")
+        import_minari(source, tmp_path / "f", plan)
 
 
 def test_lossless_video_comes_back_pixel_for_pixel(small: Dataset, tmp_path: Path) -> None:

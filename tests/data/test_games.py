@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from genie.data import practice
+from genie.data import coinrun, practice
 from genie.data.check import find_leaks, problems, write_card
-from genie.data.games.game import NO_ADVICE, Game, Mood, Style, fit
+from genie.data.games.game import NO_ADVICE, Game, Moment, Mood, Style, fit
 from genie.data.games.registry import DOOM, PROCGEN, check_resolution, find_game, parse_size
 from genie.data.policies import Mixed, StickyMixed, StickyMixedPolicy, TrainedPolicy
 from genie.data.recorder import record
@@ -177,6 +179,41 @@ def test_a_policy_that_practised_plays_its_share_of_the_games(tmp_path: Path, mo
     info = Dataset(tmp_path / "d").info
     assert (info.recipe["policy"], info.recipe["policy_share"], info.recipe["mode"]) == ("mixed", 0.5, "hard")
     assert info.recipe["policy_file"] == "player.zip" and "moods" in info.recipe
+
+
+class Marked:
+    """Plays 99 in the games that it is asked for."""
+
+    def make(self, game: Game, count: int, rng: np.random.Generator) -> Marked:
+        return self
+
+    def act(self, moment: Moment) -> np.ndarray:
+        assert moment.observations is not None and len(moment.observations) == len(moment.frames)
+        return np.full(len(moment.frames), 99)
+
+    def recipe(self, game: Game) -> dict[str, Any]:
+        return {"policy": "marked"}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_share_of_the_episodes_is_played_however_many_games_there_are(share: float, count: int) -> None:
+    played = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        policy = Mixed(Marked(), StickyMixed(), share).make(coinrun.game(), count, rng)
+        mine: list[bool] = []
+        before = np.zeros(count, bool)
+        for step in range(60):
+            first = (rng.random(count) < 0.1) | (step == 0)
+            moment = Moment(np.zeros((count, 16, 16, 3), np.uint8), np.zeros(count, np.float32), first, np.zeros(count, np.int64))
+            actions = policy.act(replace(moment, observations=[None] * count))
+            assert ((actions == 99) == before)[~first].all()  # who plays changes between episodes only
+            before = actions == 99
+            mine += before[first].tolist()
+            assert abs(sum(mine) - share * len(mine)) < 1  # in a small split too
+        played.append(mine[0])
+    assert abs(np.mean(played) - share) < 0.15  # any episode may be anybody's
 
 
 def test_pictures_are_cropped_framed_or_stretched_to_another_aspect() -> None:

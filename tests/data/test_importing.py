@@ -13,10 +13,10 @@ import pytest
 from genie.data.check import find_leaks, make_card, problems
 from genie.data.clips import ClipSampler
 from genie.data.games.game import fit
-from genie.data.importing import ImportPlan, Report, import_videos
-from genie.data.scenes import changes, cuts, thumbnails
+from genie.data.importing import SKIPPED_FILE, ImportPlan, Report, import_videos
+from genie.data.scenes import changes, cuts, lively, thumbnails
 from genie.data.store import UNKNOWN_ACTION, Dataset
-from genie.data.video import Shaping
+from genie.data.video import Shaping, look_at
 from genie.errors import DatasetError
 
 SIZE = (64, 64)
@@ -119,6 +119,14 @@ def test_standing_still_ends_an_episode_and_is_left_out(tmp_path: Path) -> None:
     assert np.diff(moved).max() <= 2 * 15  # two seconds at most
 
 
+def test_parts_between_short_stills_never_overlap(tmp_path: Path) -> None:
+    moves = np.repeat([1, 0, 1, 0, 1, 0], [100, 5, 40, 4, 40, 6])  # whether the picture does, frame by frame
+    frames = np.stack([np.roll(scene(0, 1)[0], 4 * place, axis=1) for place in np.cumsum(moves)])
+    assert lively(thumbnails(frames[:, :, :64]), longest=3, keep=8) == [(0, 102), (104, 147), (148, 191)]
+    _, report = imported([film(tmp_path / "a.mp4", frames, 15)], tmp_path / "d", longest_still=0.2, shortest=0.5)
+    assert 0 < report.still_frames < 10  # negative where parts overlap
+
+
 def test_black_borders_are_removed_and_named(tmp_path: Path) -> None:
     inner = scene(3, 120, 72, 96)
     frames = np.zeros((120, 96, 128, 3), np.uint8)
@@ -129,6 +137,20 @@ def test_black_borders_are_removed_and_named(tmp_path: Path) -> None:
     assert psnr(made, np.stack([fit(frame, SIZE) for frame in inner])[: len(made)]) > 26
     kept, _ = imported([tmp_path / "a.mp4"], tmp_path / "e", shortest=1.0, shaping=Shaping(SIZE, 15.0, "letterbox", "keep"))
     assert (np.asarray(kept.split("train").frames[:10])[:, :8] < 16).all()
+
+
+def test_borders_are_found_where_a_file_begins_dark_and_does_not_say_how_long_it_is(tmp_path: Path) -> None:
+    frames = np.zeros((120, 96, 128, 3), np.uint8)
+    frames[10:, 12:84, 16:112] = scene(3, 110, 72, 96)
+    film(tmp_path / "a.mp4", frames, 15)
+    with av.open(str(tmp_path / "a.mp4")) as whole, av.open(str(tmp_path / "a.h264"), "w", format="h264") as bare:
+        stream = bare.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                bare.mux(packet)
+    about = look_at(tmp_path / "a.h264", Shaping(SIZE, 15.0))
+    assert about.box == (12, 16, 84, 112)  # top, left, bottom, right
 
 
 def test_a_variable_frame_rate_plays_at_the_right_speed(tmp_path: Path) -> None:
@@ -164,6 +186,8 @@ def test_broken_files_are_named_and_skipped(tmp_path: Path) -> None:
     assert "empty" in skipped["empty.mp4"]
     assert "cannot be opened" in skipped["noise.mp4"]
     assert "less than 2 s" in skipped["short.mp4"]
+    kept = (tmp_path / "d" / SKIPPED_FILE).read_text().splitlines()
+    assert kept == [f"{file}: {why}" for file, why in report.skipped.items()]
     assert [video["file"] for video in dataset.info.recipe["videos"]] == ["good.mp4"]
     with pytest.raises(DatasetError, match="nothing usable"):
         import_videos([tmp_path / "empty.mp4"], tmp_path / "e", plan())

@@ -73,6 +73,12 @@ def test_damaged_datasets_are_named(dataset_path: Path, tmp_path: Path) -> None:
     (tmp_path / "f" / PROGRESS_FILE).write_text("{")
     with pytest.raises(DatasetError, match="is damaged"):
         Dataset(tmp_path / "f")
+    info = coinrun.dataset_info(50, 20, seed=0).model_dump(mode="json")
+    for state in ({}, [], {"info": info, "episodes": {}}, {"info": info, "committed": {}, "episodes": {}}):
+        (tmp_path / "f" / PROGRESS_FILE).write_text(json.dumps(state))
+        for use in (Dataset, DatasetWriter.reopen):
+            with pytest.raises(DatasetError, match="is damaged"):
+                use(tmp_path / "f")
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:

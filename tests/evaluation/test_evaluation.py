@@ -78,6 +78,8 @@ def test_the_real_game_branches_exactly_and_answers_its_actions(dataset: Dataset
     assert np.array_equal(found.frames[0], found.frames[2])  # the same actions again: the same game to the bit
     assert (found.frames[0] != found.frames[1]).any(axis=(1, 2, 3, 4)).all()
     assert np.array_equal(found.actions[0], left[: len(found.prompts)])
+    assert games.branchable(info)
+    assert not games.branchable(info.model_copy(update={"resolution": (64, 96)}))  # the branches would be of another size
 
 
 def test_keys_are_held_as_people_hold_them_or_drawn_anew_each_frame(dataset: Dataset) -> None:

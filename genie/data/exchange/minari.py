@@ -7,6 +7,7 @@ Nothing of a foreign data set is run: its spaces must stand in its metadata, its
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from genie.data.exchange.mp4 import episodes
 from genie.data.games.game import fit
+from genie.data.importing import ImportPlan
 from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetInfo, DatasetWriter
 from genie.errors import DatasetError, MissingDependencyError
 from genie.files import replacing
@@ -84,13 +86,23 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
         )
 
 
+def exported_by_genie(source: Path) -> bool:
+    """Whether a Minari data set came from `export_minari`.
+
+    Raises:
+        DatasetError: its metadata cannot be read.
+    """
+    path = _data(source) / "metadata.json"
+    try:
+        return INFO_KEY in json.loads(path.read_text())
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise DatasetError(f"{path} is not a Minari data set's metadata ({error}).") from error
+
+
 def import_minari(
     source: Path,
     path: Path,
-    licence: str,
-    resolution: tuple[int, int] = (64, 64),
-    rate: float = 15.0,
-    held_out: float = 0.05,
+    plan: ImportPlan,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetInfo:
     """Make a dataset of a Minari data set with pictures as observations.
@@ -98,34 +110,37 @@ def import_minari(
     What genie exported comes back as it was; of others whole episodes are held out, and actions are kept where they are discrete.
 
     Args:
-        licence, resolution, rate, held_out: for data sets that genie did not export.
+        plan: for data sets that genie did not export. Borders, stills and short scenes stay; a source "" is the data set's id.
 
     Raises:
         DatasetError: not such a data set, or not one of pictures.
     """
     _, storage_class, _ = _minari()
-    storage, metadata = _open(source / "data" if (source / "data").is_dir() else source, storage_class)
+    storage, metadata = _open(_data(source), storage_class)
     notes = list(storage.get_episode_metadata(range(storage.total_episodes)))
     key = _picture_key(storage.observation_space, source)
     lengths = [int(note["total_steps"]) + 1 for note in notes]
     own = _own_info(metadata, source)
-    rng = np.random.default_rng(0)
-    splits = [str(note.get("split")) for note in notes] if own else _hold_out(lengths, held_out, rng, source)
+    rng = np.random.default_rng(plan.seed)
+    splits = [str(note.get("split")) for note in notes] if own else _hold_out(lengths, plan.held_out, rng, source)
     if own is None:
         actions = getattr(storage.action_space, "n", 0)
         names = tuple(f"move {i}" for i in range(actions)) if 0 < actions <= MAX_ACTIONS else ()
         info = DatasetInfo(
-            name=path.name,
-            resolution=resolution,
-            game_rate=rate,
-            frame_skip=max(1, round(rate / 15)),
+            name=plan.name,
+            resolution=plan.shaping.resolution,
+            game_rate=plan.shaping.fps,
+            frame_skip=max(1, round(plan.shaping.fps / 15)),
             action_names=names,
             frames={name: sum(n for n, split in zip(lengths, splits, strict=True) if split == name) for name in SPLITS},
             recipe={
-                "source": f"Minari data set {metadata.get('dataset_id', source.name)}",
+                "source": plan.source or f"Minari data set {metadata.get('dataset_id', source.name)}",
+                "consent": plan.consent,
                 "policy": metadata.get("algorithm_name", "unknown"),
+                "fit": plan.shaping.fit,
+                "seed": plan.seed,
             },
-            licence=licence,
+            licence=plan.licence,
         )
     else:
         info = own
@@ -136,14 +151,16 @@ def import_minari(
             raise DatasetError(f"{source}: episode {number} is of no split; export it again.")
         written[split] += lengths[number]  # type: ignore[index]
         if written[split] > writer.committed[split]:  # type: ignore[index]
-            writer.add(split, *_episode(storage, number, key, lengths[number], info, note), int(note.get("seed") or number))
+            seed = note.get("seed")
+            episode = _episode(storage, number, key, lengths[number], info, note, plan.shaping.fit)
+            writer.add(split, *episode, number if seed is None else int(seed))
         progress(number + 1, len(notes))
     writer.close()
     return info
 
 
 def _episode(
-    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: dict[str, Any]
+    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: dict[str, Any], how: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames, actions and rewards of one episode, as many of each."""
     if length * int(np.prod(storage.observation_space.shape if key is None else storage.observation_space[key].shape)) > MAX_EPISODE_BYTES:
@@ -152,7 +169,7 @@ def _episode(
     seen = found["observations"] if key is None else found["observations"][key]
     if len(seen) != length or len(found["rewards"]) != length - 1:
         raise DatasetError(f"episode {number} has {len(seen)} pictures instead of the {length} it promises.")
-    frames = np.stack([fit(np.asarray(picture, np.uint8), info.resolution) for picture in seen])
+    frames = np.stack([fit(np.asarray(picture, np.uint8), info.resolution, how) for picture in seen])
     actions = np.full(length, UNKNOWN_ACTION, np.uint8)
     if info.action_names:
         told = np.asarray(found["actions"]).reshape(length - 1).astype(np.int64) - int(storage.action_space.start)
@@ -160,6 +177,10 @@ def _episode(
         actions[-1] = note.get("last_action", UNKNOWN_ACTION)
     rewards = np.append(found["rewards"], note.get("last_reward", 0.0)).astype(np.float32)
     return frames, actions, rewards
+
+
+def _data(source: Path) -> Path:
+    return source / "data" if (source / "data").is_dir() else source
 
 
 def _open(folder: Path, storage_class: Any) -> tuple[Any, dict[str, Any]]:

@@ -48,10 +48,10 @@ class Moment:
     advice: np.ndarray | None = None  # int [B], the action that a simple player would take, or NO_ADVICE
     observations: Sequence[Any] | None = None  # what a trained policy of the game reads, where that is not the frame
 
-    def part(self, rows: slice) -> Moment:
-        """The same of some of the games."""
+    def part(self, rows: np.ndarray) -> Moment:
+        """The same of some of the games, int [R]."""
         advice = None if self.advice is None else self.advice[rows]
-        observations = None if self.observations is None else self.observations[rows]
+        observations = None if self.observations is None else [self.observations[row] for row in rows]
         return Moment(self.frames[rows], self.rewards[rows], self.first[rows], self.seeds[rows], advice, observations)
 
 

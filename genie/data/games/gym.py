@@ -149,7 +149,8 @@ def gym_game(
         size = resolution or like(_picture(env, source))
         rate = source.rate or float(env.metadata.get("render_fps") or 30.0)
         actions = source.actions or actions_of(env)
-        known = f"{env.spec.entry_point}".split(":")[0].split(".")[0]
+        entry = env.spec.entry_point  # "package.module:Class", or the class itself
+        known = (entry if isinstance(entry, str) else entry.__module__).split(":")[0].split(".")[0]
     finally:
         env.close()
     skip = max(1, round(rate / SHOWN_RATE))

@@ -94,7 +94,7 @@ class Play(Screen):
     def draw(self, surface: pygame.Surface) -> None:
         surface.fill(look.BACKGROUND)
         shown = self.app.model.newest
-        if shown is None or self._hud is None:
+        if shown is None:
             return
         theme = self.app.theme
         room = surface.get_rect().inflate(-16, -16)
@@ -105,10 +105,10 @@ class Play(Screen):
         if self.app.settings.hud or paused:
             panel = pygame.Rect(0, room.y, panel_width(theme, surface.get_width()), room.height)
             panel.right = room.right
-            if not paused:
-                self._hud.draw(surface, panel, shown)
-            else:
+            if paused:
                 strip.width -= panel.width + 10
+            elif self._hud is not None:
+                self._hud.draw(surface, panel, shown)
             room.width -= panel.width + 10
         self._draw_view(surface, room, shown)
         self._draw_strip(surface, strip, shown)

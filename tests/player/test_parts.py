@@ -222,6 +222,20 @@ def test_nothing_comes_between_the_slices_of_an_exclusive_job_and_errors_reach_t
     assert [str(entry) for entry in told] == ["no", "done"]
 
 
+def test_an_error_in_a_callback_leaves_the_other_callbacks_of_its_batch() -> None:
+    queue, told = JobQueue(), []
+
+    def full(result: object) -> None:
+        raise OSError("the disk is full")
+
+    jobs = [Job(lambda: 1, on_done=full), Job(lambda: 2, on_done=told.append)]
+    for job in jobs:
+        queue.add(job)
+        queue.run_slice()
+    assert queue.finish() == jobs
+    assert told == [2] and str(jobs[0].error) == "the disk is full"
+
+
 def test_jobs_from_many_threads_are_all_done_once() -> None:
     queue, done = JobQueue(), []
     askers = [threading.Thread(target=lambda: [queue.add(Job(lambda: done.append(1))) for _ in range(200)]) for _ in range(4)]

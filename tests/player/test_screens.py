@@ -69,6 +69,34 @@ def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, fol
     assert home.app.shelf.crashed() == []
 
 
+def test_what_cannot_be_read_while_the_window_is_built_or_drawn_anew_is_told_once_and_the_loop_goes_on(home: Player) -> None:
+    home.settled()
+    journals = home.app.shelf.place("journals")
+    journals.rmdir()
+    journals.write_text("a file where the folder was")
+    for _ in range(3):
+        home.post(pygame.VIDEORESIZE, size=(800, 600), w=800, h=600)
+    assert len([line for line in home.app.log if "File exists" in line and "Error" not in line]) == 1
+    home.press("settings")
+    home.to("SettingsScreen")
+    home.key(pygame.K_ESCAPE)
+    home.to("Home")
+
+
+def test_a_world_whose_prompts_are_damaged_is_played_without_its_figures(
+    coinrun: genie.World, opened: Callable[..., App], tmp_path: Path
+) -> None:
+    shutil.copytree(coinrun.path, tmp_path / "world")
+    first = coinrun.prompts[0].frames
+    world = genie.load_world(tmp_path / "world", backend="onnx")
+    for file in (tmp_path / "world" / "prompts").iterdir():
+        file.write_bytes(b"damaged")
+    player = Player(opened(world, prompt=first))
+    player.to("Play")
+    player.wait(lambda: any("it is truncated" in line for line in player.app.log))
+    player.frames(2)
+
+
 def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_with(
     home: Player, coinrun: genie.World, tmp_path: Path
 ) -> None:
@@ -259,6 +287,33 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     player.wait(lambda: any("30 frames after the edit" in line for line in player.app.log))
     player.up(pygame.K_TAB)
     assert quiet(player.app)
+
+
+def test_an_edit_is_of_the_frame_that_was_shown_also_where_a_step_was_on_its_way(player: Player) -> None:
+    session, begun, go_on = player.app.model.session, threading.Event(), threading.Event()
+    assert session is not None
+    step = session.step
+
+    def late(*arguments: object, **options: object) -> np.ndarray:
+        begun.set()
+        assert go_on.wait(10)
+        return step(*arguments, **options)  # type: ignore[arg-type]
+
+    session.step = late  # type: ignore[method-assign]
+    player.wait(begun.is_set)
+    index = player.shown.index
+    player.key(pygame.K_F3)
+    edit = screen(player, Edit)
+    go_on.set()
+    player.settled()
+    assert player.shown.index == index + 1
+    edit.painting.frame[:8] = 255
+    painted = edit.painting.frame.copy()
+    player.press("apply")
+    player.to("Play")
+    [branch] = [branch for branch in session.tree if branch.kind == "edit"]
+    assert branch.start == index
+    assert np.array_equal(session.recording.edits[branch.id], painted)
 
 
 def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path) -> None:

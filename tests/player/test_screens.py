@@ -242,6 +242,7 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.wait(lambda: len(timeline.seen.bookmarks) == 1)
     player.press("prune")
     player.wait(lambda: len(timeline.seen.rows) == 3)
+    assert not player.app.model.session.recording.branch(player.app.model.session.branch).pruned  # type: ignore[union-attr]
     player.press("export")
     export = screen(player, Export)
     player.press("kind:gif")
@@ -252,6 +253,46 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.press("here")
     player.to("Play")
     assert quiet(player.app)
+
+
+def test_the_timeline_shows_every_branch_and_marks_the_one_that_is_played(player: Player) -> None:
+    player.frames(3)
+    player.pause()
+
+    def grow() -> int:
+        session = player.app.model.settle()
+        numbers = session.reroll(100)
+        player.app.model.seek(session.index, numbers[-10])
+        session.step("right")
+        player.app.model.show("")
+        return numbers[-10]
+
+    job = player.app.work(grow)
+    player.wait(lambda: job.done)
+    player.key(pygame.K_F4)
+    timeline = screen(player, Timeline)
+    player.wait(lambda: timeline._frame is not None)
+    tree = timeline._tree
+    assert tree is not None and len(tree.seen.rows) == 101
+    assert (tree.branch.id, tree.index) == (job.result, player.shown.index)
+    assert np.array_equal(timeline._frame, player.shown.frame)
+    assert 0 <= tree.row - tree.first < tree.rect.height // tree.row_height(player.app.theme)
+    assert all(row.thumbs for row in tree.seen.rows[:2])
+    for _ in range(2):
+        player.press("bookmark")
+        player.settled()
+    player.wait(lambda: [mark.label for mark in timeline.seen.bookmarks] == ["mark 1", "mark 2"])
+
+    def hide() -> None:
+        session = player.app.model.settle()
+        for branch in session.tree:
+            if branch.id == job.result:  # as a file may have it
+                session.recording.change(branch.id, pruned=True)
+
+    player.app.work(hide)
+    timeline.refresh()
+    player.wait(lambda: timeline.seen.hidden == 1)
+    assert timeline._tree.branch.id == job.result
 
 
 def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player) -> None:
@@ -367,14 +408,46 @@ def test_compare_runs_the_real_game_beside_the_world(player: Player) -> None:
     assert quiet(player.app)
 
 
-def test_compare_says_what_is_missing(home: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.app.worlds["coinrun"] = coinrun
-    monkeypatch.setitem(__import__("sys").modules, "procgen", None)  # as if it were not installed
+@pytest.mark.parametrize("device", ["keyboard", "pad"])
+def test_compare_is_paused_gone_on_with_and_left_with_one_device_alone(home: Player, coinrun: genie.World, device: str) -> None:
+    app = home.app
+    app.worlds["coinrun"] = coinrun
+
+    def press(key: int, button: int) -> None:
+        home.key(key) if device == "keyboard" else home.button(button)
+        home.app.turn()
+
     home.press("compare")
     home.to("Compare")
-    home.wait(lambda: "pip install --no-deps -r requirements-procgen.txt" in screen(home, Compare)._failure)
-    home.key(pygame.K_ESCAPE)
+    home.wait(lambda: screen(home, Compare).game is not None)
+    for _ in range(2):
+        home.wait(lambda: not app.model.paused)
+        press(pygame.K_p, START)
+        assert app.model.paused
+        press(pygame.K_p, START)
+    press(pygame.K_p, START)
+    press(pygame.K_RETURN, A)
+    assert not app.model.paused
+    home.frames(2)
+    press(pygame.K_ESCAPE, B)
+    assert app.model.paused and home.screen == "Compare"
+    press(pygame.K_ESCAPE, B)
     home.to("Home")
+    assert app.model.paused
+
+
+def test_compare_says_what_is_missing(player: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    player.pause()
+    player.press("home")
+    player.app.worlds["coinrun"] = coinrun
+    monkeypatch.setitem(__import__("sys").modules, "procgen", None)  # as if it were not installed
+    player.press("compare")
+    player.to("Compare")
+    player.wait(lambda: "pip install --no-deps -r requirements-procgen.txt" in screen(player, Compare)._failure)
+    player.key(pygame.K_RETURN)
+    assert player.app.model.paused  # the session from before is not played unseen
+    player.key(pygame.K_ESCAPE)
+    player.to("Home")
 
 
 def test_the_library_shows_opens_exports_and_removes(player: Player) -> None:

@@ -73,6 +73,18 @@ def test_a_command_that_is_newer_than_the_settings_gets_its_key(tmp_path: Path) 
     assert user.load(tmp_path)[0].keys["lab"] == KEYS["lab"]
 
 
+def test_the_last_chord_that_pauses_is_never_taken(tmp_path: Path) -> None:
+    made = user.Settings()
+    made.keys["pause"] = ("p",)
+    assert "last one that pauses" in made.refusal("keys", "p", world="coinrun")
+    assert made.refusal("keys", "p", "pause") == made.refusal("keys", "q") == made.refusal("pad", "b") == ""
+    made.set_action("coinrun", 5, user.ActionSettings(keys=("p",)))
+    assert made.bindings("keys", "coinrun").match(frozenset({"p"}), "p") == "pause"
+    made.keys["pause"] = ()  # a file may say so
+    user.save(made, tmp_path)
+    assert user.load(tmp_path)[0].keys["pause"] == KEYS["pause"]
+
+
 def test_an_actions_own_key_takes_it_from_everybody_else_in_that_world_only(coinrun: genie.World) -> None:
     made = user.Settings()
     made.set_action("coinrun", 5, user.ActionSettings(keys=("x", "shift+f5")))

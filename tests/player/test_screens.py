@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pygame
 import pytest
-from hands import BACK, START, A, B, Player, Y, screen
+from hands import BACK, PAD, START, A, B, Player, Y, screen
 from letters import faults
 from PIL import Image
 
 import genie
 from genie.sessions.reading import read_session
 from genie.sessions.session import Session
+from player import capture
 from player import settings as user
 from player.app import App
 from player.launch import open_app
@@ -357,6 +358,20 @@ def test_an_edit_is_of_the_frame_that_was_shown_also_where_a_step_was_on_its_way
     assert np.array_equal(session.recording.edits[branch.id], painted)
 
 
+def test_x_and_y_pick_a_colour_and_change_the_tool_on_a_keyboard_too(player: Player) -> None:
+    player.pause()
+    player.press("edit")
+    edit = screen(player, Edit)
+    player.press("canvas")
+    x, y = edit.find("canvas").at
+    edit.painting.frame[y, x] = (1, 2, 3)
+    player.key(pygame.K_x, text="x")
+    assert edit._tools.colour == (1, 2, 3)
+    player.key(pygame.K_y, text="y")
+    player.key(pygame.K_y, text="y")
+    assert edit._tools.tool == "pick" and edit.captured is not None
+
+
 def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path) -> None:
     player.pause()
     player.press("studio")
@@ -498,6 +513,59 @@ def test_keys_are_set_with_a_conflict_check_and_kept(home: Player) -> None:
     assert message == "" and kept.keys == home.app.settings.keys
     home.press("defaults")
     assert home.app.settings.keys["load"] == ("f9",)
+
+
+def test_pause_keeps_its_last_key_and_a_chord_of_too_many_keys_is_refused(home: Player) -> None:
+    settings = home.app.settings
+    home.press("settings")
+    for _ in range(2):
+        home.press("bind:pause")
+        home.key(pygame.K_DELETE)
+    assert settings.keys["pause"] == ("p",)
+    assert any("Pause keeps its last one" in line for line in home.app.log)
+    home.press("bind:bookmark")
+    home.key(pygame.K_p)
+    assert settings.keys["pause"] == ("p",) and settings.keys["bookmark"] == ("ctrl+b",)
+    assert any("P is the last one that pauses" in line for line in home.app.log)
+    home.press("bind:bookmark")
+    many = (
+        pygame.K_CAPSLOCK,
+        pygame.K_PRINTSCREEN,
+        pygame.K_SCROLLLOCK,
+        pygame.K_PAGEDOWN,
+        pygame.K_PAGEUP,
+        pygame.K_KP_ENTER,
+        pygame.K_NUMLOCKCLEAR,
+    )
+    for key in many:
+        home.down(key)
+    for key in many:
+        home.up(key)
+    assert settings.keys["bookmark"] == ("ctrl+b",) and any("press fewer together" in line for line in home.app.log)
+    kept, message = user.load()
+    assert message == "" and kept.keys == settings.keys
+
+
+@pytest.mark.parametrize("device", ["keyboard", "gamepad"])
+def test_a_pad_gets_out_of_a_binding_by_waiting(home: Player, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "PATIENCE", 1.1)
+    before = home.app.settings.model_copy(deep=True)
+    home.press("settings")
+    home.focus("device")
+    if device == "gamepad":
+        home.button(PAD["right"])
+    home.focus("bind:save")
+    home.button(A)
+    shown = home.app.screen
+    seconds = [shown.find("bind:save").label]
+    if device == "keyboard":
+        home.button(B)
+        assert any("That is the gamepad; the keyboard is being set" in line for line in home.app.log)
+    home.wait(lambda: seconds[-1] != (label := shown.find("bind:save").label) and not seconds.append(label) and "quick save" in label)
+    assert [label[-4:-1] for label in seconds[:-1]] == ["2 s", "1 s"]
+    assert shown.listener is None and home.app.settings == before
+    home.button(B)
+    home.to("Home")
 
 
 def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:

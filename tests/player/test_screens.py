@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pygame
 import pytest
-from hands import BACK, PAD, START, A, B, Player, Y, screen
+from hands import BACK, PAD, RB, START, A, B, Player, Y, screen
 from letters import faults
 from PIL import Image
 
@@ -177,6 +177,26 @@ def test_the_lab_says_what_an_action_does_and_calls_it_so(player: Player) -> Non
         mine = player.app.settings.worlds["coinrun"].actions[number]
         assert mine.name == name
         assert mine.keys == ()  # the arrows are the named actions' here
+
+
+def test_a_name_that_is_being_written_is_kept_when_the_mouse_or_the_shoulder_goes_elsewhere(player: Player) -> None:
+    player.key(pygame.K_F7)
+    lab = screen(player, Lab)
+    player.wait(lambda: len(lab.rolls) == 8)
+    player.press("action:2")
+    player.press("name")
+    player.write("hop")
+    player.click("action:3")
+    named = player.app.settings.worlds["coinrun"].actions
+    assert named[2].name == "hop" and lab.captured is None and lab._chosen == 3
+    player.press("name")
+    player.write("o")
+    player.button(RB)
+    assert named[3].name == "o"
+    player.press("name")
+    player.write("x")
+    player.key(pygame.K_ESCAPE)
+    assert named[3].name == "o"
 
 
 def test_in_a_world_without_named_keys_what_is_called_right_gets_the_right_arrow(
@@ -391,7 +411,12 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, 40:] = 200
     Image.fromarray(picture).save(tmp_path / "mine.png")
+    free = threading.Event()
+    player.app.work(lambda: free.wait(10))
     player.post(pygame.DROPFILE, file=str(tmp_path / "mine.png"))
+    assert studio.painting.source.name != "mine"  # it is read beside the window, which does not wait
+    free.set()
+    player.wait(lambda: studio.painting.source.name == "mine")
     frame = studio.painting.frame.copy()
     assert (frame[:, :8] < 30).all() and (frame[:, -8:] > 170).all()  # cropped to a square around the middle
     player.press("play")
@@ -400,6 +425,17 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     facts = player.app.model.facts
     assert facts is not None and np.array_equal(facts.first, frame)  # what was painted is the state
     assert quiet(player.app)
+
+
+def test_undo_in_the_studio_brings_a_prompts_clip_and_name_back(player: Player, coinrun: genie.World) -> None:
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    player.press(f"prompt:{coinrun.prompts[3].name}")
+    for undone, prompt in (("undo", coinrun.prompts[0]), ("redo", coinrun.prompts[3])):
+        player.press(undone)
+        assert np.array_equal(studio.prompt(), prompt.frames) and len(prompt.frames) == 4
+        assert studio.find(f"prompt:{prompt.name}").on
 
 
 def test_compare_runs_the_real_game_beside_the_world(player: Player) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +70,26 @@ def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, fol
     [kept] = home.app.shelf.sessions()
     assert read_session(kept).frames >= 9
     assert home.app.shelf.crashed() == []
+
+
+def test_home_says_when_an_unclosed_session_was_played_and_discards_it_when_sure(home: Player, coinrun: genie.World, folders: Path) -> None:
+    session = Session.start(coinrun, seed=4, journal=folders / "running")
+    for name in ("damaged", "other"):
+        shutil.copytree(folders / "running", home.app.shelf.place("journals") / name)
+    session.close()
+    damaged = home.app.shelf.place("journals") / "damaged"
+    (damaged / "head.json").write_text("{")
+    os.utime(damaged / "log.bin", (0, 1_700_000_000))
+    home.app.rebuild()
+    assert time.strftime("%Y-%m-%d", time.localtime(1_700_000_000)) in home.app.screen.find("recover:damaged").label
+    home.press("recover:damaged")
+    home.wait(lambda: any("head.json" in line for line in home.app.log))
+    home.press("discard:damaged")
+    home.press("discard:other")  # another one: nothing is sure yet
+    home.press("discard:damaged")
+    assert damaged.is_dir()
+    home.press("discard:damaged")
+    assert [path.name for path in home.app.shelf.crashed()] == ["other"] and not damaged.exists()
 
 
 def test_what_cannot_be_read_while_the_window_is_built_or_drawn_anew_is_told_once_and_the_loop_goes_on(home: Player) -> None:
@@ -269,7 +291,15 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.press("kind:gif")
     player.wait(lambda: bool(export.written), seconds=40)
     with Image.open(export.written[0]) as film:
-        assert film.size == (384, 384) and film.n_frames > 5
+        assert film.size == (384, 384) and film.n_frames > 5 and film.info["duration"] == 80  # 12.5 frames/s, nearest to 15
+    for choice, right in (("scale", 2), ("rate", 1)):
+        player.focus(choice)
+        for _ in range(right):
+            player.key(pygame.K_RIGHT)
+    player.press("kind:gif")
+    player.wait(lambda: len(export.written) == 2, seconds=40)
+    with Image.open(export.written[1]) as film:
+        assert film.size == (128, 128) and film.info["duration"] == 100
     player.key(pygame.K_ESCAPE)
     player.press("here")
     player.to("Play")

@@ -204,7 +204,6 @@ def test_the_lab_says_what_an_action_does_and_calls_it_so(player: Player) -> Non
 def test_a_name_that_is_being_written_is_kept_when_the_mouse_or_the_shoulder_goes_elsewhere(player: Player) -> None:
     player.key(pygame.K_F7)
     lab = screen(player, Lab)
-    player.wait(lambda: len(lab.rolls) == 8)
     player.press("action:2")
     player.press("name")
     player.write("hop")

@@ -7,7 +7,8 @@ import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,10 @@ class App:
             else:
                 if event.type not in (pygame.MOUSEMOTION, pygame.JOYAXISMOTION, pygame.CONTROLLERAXISMOTION):
                     self.dirty = True
-                try:
+                with self._telling():
                     self.router.handle(event)
-                except (GenieError, OSError) as error:
-                    self.failed(error)
-        self.router.tick()
+        with self._telling():
+            self.router.tick()
         for job in self.model.finish_jobs():
             self.dirty = True
             if job.error is not None and job.on_error is None:
@@ -124,10 +124,12 @@ class App:
         if any(until <= now for _, until in self._toasts):
             self._toasts = [toast for toast in self._toasts if toast[1] > now]
             self.dirty = True
-        self.screen.tick()
+        with self._telling():
+            self.screen.tick()
         if self.dirty:
             self.dirty = False
-            self.draw()
+            with self._telling():
+                self.draw()
 
     def close(self) -> None:
         """End the model thread (it keeps the session) and the window."""
@@ -163,8 +165,7 @@ class App:
         if self._stack and not screen.latches:
             self.router.let_go()
         self._stack.append(screen)
-        screen.rebuild()
-        screen.enter()
+        self._enter()
 
     def pop(self) -> None:
         """Go back; the last screen stays."""
@@ -172,8 +173,7 @@ class App:
             if not self.screen.latches:
                 self.router.let_go()
             self._stack.pop().leave()
-            self.screen.rebuild()
-            self.screen.enter()
+            self._enter()
 
     def reset_to(self, *screens: Screen) -> None:
         """Leave all screens for others."""
@@ -293,7 +293,24 @@ class App:
         """All screens anew: something that they show has changed."""
         self.dirty = True
         for screen in self._stack:
+            with self._telling():
+                screen.rebuild()
+
+    def _enter(self) -> None:
+        """The top screen anew."""
+        screen = self.screen
+        with self._telling():
             screen.rebuild()
+        screen.enter()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What cannot be done is told to the user, once as long as it stands there, and the loop goes on."""
+        try:
+            yield
+        except (GenieError, OSError) as error:
+            if all(text != str(error) for text, _ in self._toasts):
+                self.failed(error)
 
     def _open_window(self, size: tuple[int, int]) -> None:
         full = self.settings.full_screen

@@ -22,6 +22,7 @@ from player.widgets import Button, Choice, Flow, Picture, Widget
 
 TOOLS = ("brush", "fill", "pick", "stamp", "cut")
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
+LETTERS = {pygame.K_x: "x", pygame.K_y: "y"}  # keys that do what the pad's buttons do
 CHIP = 30  # pixels a side of a colour
 
 
@@ -110,6 +111,9 @@ class Canvas(Widget):
             return False
         self._on_change()
         return True
+
+    def typed(self, event: pygame.event.Event) -> bool:
+        return event.key in LETTERS and not event.mod & pygame.KMOD_CTRL and self.command(LETTERS[event.key])
 
     def mouse(self, event: pygame.event.Event, position: tuple[int, int]) -> None:
         if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:

@@ -10,6 +10,7 @@ from player import opening
 from player.model_thread import Take
 
 if TYPE_CHECKING:
+    from genie.sessions.session import Session
     from player.app import App
 
 REROLL_SECONDS = 1.0  # of the take that are played again where it has no rest
@@ -62,11 +63,16 @@ def bookmark(app: App) -> None:
 
     def work() -> str:
         session = app.model.settle()
-        label = f"mark {1 + sum(branch.kind == 'bookmark' for branch in session.tree)}"
+        label = next_mark(session)
         session.bookmark(label)
         return f"Bookmark “{label}” at frame {session.index}."
 
     app.work(work, app.say)
+
+
+def next_mark(session: Session) -> str:
+    """What the next bookmark is called."""
+    return f"mark {1 + sum(branch.kind == 'bookmark' for branch in session.tree)}"
 
 
 def reset(app: App) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from inspect import isgenerator
 from typing import Any, cast
 
+from genie.errors import GenieError
+
 
 @dataclass(eq=False)
 class Job:
@@ -106,15 +108,18 @@ class JobQueue:
                 job.end()
 
     def finish(self) -> list[Job]:
-        """Call back for the jobs that are done (window's thread); returns them."""
+        """Call back for the jobs that are done (window's thread); returns them. What goes wrong in a callback is that job's error."""
         with self._lock:
             ended, self._finished = list(self._finished), deque()
         for job in ended:
-            if job.error is not None:
-                if job.on_error is not None:
-                    job.on_error(job.error)
-            elif job.on_done is not None:
-                job.on_done(job.result)
+            try:
+                if job.error is not None:
+                    if job.on_error is not None:
+                        job.on_error(job.error)
+                elif job.on_done is not None:
+                    job.on_done(job.result)
+            except (GenieError, OSError) as error:
+                job.error, job.on_error = error, None
         return ended
 
     def _cancel(self, key: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genie.errors import GenieError
 from genie.world import World, load_world
 from player.picture_files import SUFFIXES, read_picture
 
@@ -107,14 +106,16 @@ def open_studio(app: App, picture: Path | None = None) -> None:
     def ready(world: World) -> None:
         from player.screens.studio import Studio
 
-        studio = Studio(app, world)
-        if picture is not None:
-            try:
-                studio.put(read_picture(picture, world.resolution), picture.stem)
-            except GenieError as error:
-                app.failed(error)
-                return
-        app.push(studio)
+        def read(frame: np.ndarray) -> None:
+            assert picture is not None
+            studio = Studio(app, world)
+            studio.put(frame, picture.stem)
+            app.push(studio)
+
+        if picture is None:
+            app.push(Studio(app, world))
+        else:
+            app.work(lambda: read_picture(picture, world.resolution), read, "picture")
 
     with_world(app, ready)
 

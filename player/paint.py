@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 Colour = tuple[int, int, int]
+_States = deque[tuple[np.ndarray, Any]] | list[tuple[np.ndarray, Any]]
 UNDO = 100  # strokes that can be taken back
 LIKE = 24  # how far two colours may be apart, in each of red, green and blue, to be filled together
 
@@ -32,8 +34,9 @@ class Painting:
 
     frame: np.ndarray
     mirror: bool = False  # every stroke also left-right reversed
-    _past: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=UNDO))
-    _future: list[np.ndarray] = field(default_factory=list)
+    source: Any = None  # whatever the picture was taken from; undone and redone with it
+    _past: deque[tuple[np.ndarray, Any]] = field(default_factory=lambda: deque(maxlen=UNDO))
+    _future: list[tuple[np.ndarray, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.frame = self.frame.copy()
@@ -41,7 +44,7 @@ class Painting:
 
     def begin(self) -> None:
         """Before a stroke: what `undo` comes back to."""
-        self._past.append(self.frame.copy())
+        self._past.append((self.frame.copy(), self.source))
         self._future.clear()
         self.changes += 1
 
@@ -53,10 +56,10 @@ class Painting:
         """Do it again; False if there is nothing."""
         return self._swap(self._future, self._past)
 
-    def replace(self, frame: np.ndarray) -> None:
+    def replace(self, frame: np.ndarray, source: Any = None) -> None:
         """Another picture, as one stroke."""
         self.begin()
-        self.frame = frame.copy()
+        self.frame, self.source = frame.copy(), source
 
     def line(self, start: tuple[int, int], end: tuple[int, int], colour: Colour, size: int) -> None:
         """A line of squares `size` pixels a side, from (x, y) to (x, y)."""
@@ -108,11 +111,11 @@ class Painting:
         other = self.frame.shape[1] - left - width
         return (left, other) if self.mirror and other != left else (left,)
 
-    def _swap(self, source: deque[np.ndarray] | list[np.ndarray], target: deque[np.ndarray] | list[np.ndarray]) -> bool:
-        if not source:
+    def _swap(self, taken: _States, kept: _States) -> bool:
+        if not taken:
             return False
-        target.append(self.frame)
-        self.frame = source.pop()
+        kept.append((self.frame, self.source))
+        self.frame, self.source = taken.pop()
         self.changes += 1
         return True
 

@@ -170,7 +170,7 @@ class Router:
                 return self._move(f"pad:{token}", direction)
             if token == "a":
                 return screen.press()
-            if token in ("b", "start"):
+            if token == "b" or (token == "start" and not screen.latches):
                 return screen.let_go_or_back()
             if screen.focused is not None and screen.focused.command(token):
                 self._app.dirty = True

@@ -129,7 +129,7 @@ class Screen:
         """Tab and Shift+Tab."""
         keys = [widget.key for widget in self.widgets if widget.focusable and widget.enabled]
         if self.captured is not None:
-            self.captured.let_go()
+            self.captured.put_down()
         if keys:
             here = keys.index(self.focus) if self.focus in keys else -1 if step > 0 else 0
             self.set_focus(keys[(here + step) % len(keys)])
@@ -176,7 +176,7 @@ class Screen:
             self._grabbed = next((w for w in self.widgets if inside and w.focusable and w.enabled and w.rect.collidepoint(x, y)), None)
             captured = self.captured
             if captured is not None and captured is not self._grabbed:
-                captured.let_go()
+                captured.put_down()
             if self._grabbed is not None:
                 self.set_focus(self._grabbed.key)
         if self._grabbed is not None:

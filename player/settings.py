@@ -10,13 +10,15 @@ from typing import Annotated, Literal, get_args
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from player.bindings import COMMANDS, CONTROLS, KEYS, PAD, Bindings
+from player.bindings import COMMANDS, CONTROLS, KEYS, PAD, Bindings, parse, pretty
 
 APP = "genie-worlds"
 FILE = "settings.json"
 MAX_BYTES = 2**20
-Chord = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+LONGEST = 60  # letters of a chord
+Chord = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Chords = Annotated[tuple[Chord, ...], Field(max_length=6)]
+Device = Literal["keys", "pad"]
 Mode = Literal["real time", "fast", "turn-based"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -58,14 +60,23 @@ class Settings(BaseModel):
     worlds: dict[str, WorldSettings] = Field(default={}, max_length=1000)
     last_session: str = Field(default="", max_length=4096)
 
-    def bindings(self, device: Literal["keys", "pad"], world: str = "") -> Bindings:
-        """The chords of a device, the user's own for a world's actions among them."""
+    def bindings(self, device: Device, world: str = "") -> Bindings:
+        """The chords of a device, the user's own for a world's actions among them. Those of pause, the way out, are never all taken."""
         table = {target: chords for target, chords in getattr(self, device).items() if target in CONTROLS or target in COMMANDS}
         if world in self.worlds:
             own = {f"action:{number}": getattr(action, device) for number, action in self.worlds[world].actions.items()}
             taken = {chord for chords in own.values() for chord in chords}
             table = {target: tuple(chord for chord in chords if chord not in taken) for target, chords in table.items()} | own
+            table["pause"] = table["pause"] or getattr(self, device)["pause"]
         return Bindings(table)
+
+    def refusal(self, device: Device, chord: str, target: str = "", world: str = "") -> str:
+        """Why a chord cannot be given to a target, here or in one world; empty where it can."""
+        if len(chord) > LONGEST:
+            return "These are too many at once: press fewer together."
+        if target != "pause" and {parse(other) for other in self.bindings(device, world).table["pause"]} == {parse(chord)}:
+            return f"{pretty(chord)} is the last one that pauses: give pause another one first."
+        return ""
 
     def action(self, world: str, number: int) -> ActionSettings:
         """The user's settings of one action, to be looked at."""
@@ -115,6 +126,8 @@ def load(folder: Path | None = None) -> tuple[Settings, str]:
         settings.keys.setdefault(target, chords)
     for target, chords in PAD.items():
         settings.pad.setdefault(target, chords)
+    for table, default in ((settings.keys, KEYS), (settings.pad, PAD)):
+        table["pause"] = table["pause"] or default["pause"]
     return settings, ""
 
 

@@ -19,7 +19,7 @@ from player.widgets import Widget
 THUMB = 44  # pixels a side
 ROLL = 6  # pixels high, of one action in the piano roll
 LEFT = 170  # pixels for the names of branches, at normal letters
-ROWS = 60  # branches that are shown at most
+PICTURED = 60  # branches that have thumbnails at most, and the cursor's: a picture takes its time
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +52,27 @@ def overview(app: App, pruned: bool, thumbs: int) -> Overview:
     children: dict[int | None, list[Branch]] = {}
     for branch in tree:
         children.setdefault(branch.parent, []).append(branch)
+    line: set[int] = set()  # from the cursor to the root: always shown
+    number = session.branch
+    while number not in line:
+        line.add(number)
+        number = tree[number].parent or 0
+    every = max(1, -(-end // thumbs))
     rows: list[Row] = []
-
-    def visit(branch: Branch, depth: int) -> None:
-        if branch.kind == "bookmark" or (branch.pruned and not pruned) or len(rows) >= ROWS:
-            return
-        every = max(1, -(-end // thumbs))
+    waiting = [(tree[0], 0)]
+    while waiting:
+        branch, depth = waiting.pop()
+        if branch.id not in line and (branch.kind == "bookmark" or (branch.pruned and not pruned)):
+            continue
         marks = [index for index in range(0, end + 1, every) if branch.start <= index <= branch.end]
+        if len(rows) >= PICTURED and branch.id not in line:
+            marks = []
         pictures = tuple((index, session.frame_at(index, branch.id)) for index in marks)
         rows.append(Row(branch, depth, session.recording.rows(branch.id)["action"].astype(np.int64), pictures))
-        for child in children.get(branch.id, []):
-            visit(child, depth + 1)
-
-    visit(tree[0], 0)
-    marks = tuple(branch for branch in tree if branch.kind == "bookmark" and not branch.pruned)
-    return Overview(tuple(rows), session.branch, session.index, end, marks, sum(branch.pruned for branch in tree))
+        waiting += [(child, depth + 1) for child in reversed(children.get(branch.id, []))]
+    shown = {row.branch.id for row in rows}
+    bookmarks = tuple(branch for branch in tree if branch.kind == "bookmark" and not branch.pruned and branch.parent in shown)
+    return Overview(tuple(rows), session.branch, session.index, end, bookmarks, sum(branch.pruned for branch in tree))
 
 
 class Tree(Widget):
@@ -76,7 +82,7 @@ class Tree(Widget):
         """`on_choose(branch, frame)` when the mark is moved."""
         super().__init__("tree", None, "Enter or A: move with the arrows   Esc or B: out   Page keys: a second at once   or click a frame")
         self._theme, self.seen, self._on_choose = theme, seen, on_choose
-        self.row = next((i for i, row in enumerate(seen.rows) if row.branch.id == seen.branch), 0)
+        self.row = next(i for i, row in enumerate(seen.rows) if row.branch.id == seen.branch)
         self.index = seen.index
         self.first = 0  # row at the top
         used = sorted({int(action) for row in seen.rows for action in np.unique(row.actions)})
@@ -117,9 +123,13 @@ class Tree(Widget):
         """Move the mark; the frame is shown above."""
         self.row = max(0, min(row, len(self.seen.rows) - 1))
         self.index = max(0, min(index, self.branch.end))
+        self.reveal()
+        self._on_choose(self.branch.id, self.index)
+
+    def reveal(self) -> None:
+        """Scroll to the row of the mark."""
         fit = max(1, self.rect.height // self.row_height(self._theme))
         self.first = max(min(self.first, self.row), self.row - fit + 1)
-        self._on_choose(self.branch.id, self.index)
 
     def mouse(self, event: pygame.event.Event, position: tuple[int, int]) -> None:
         if event.type == pygame.MOUSEBUTTONDOWN or (event.type == pygame.MOUSEMOTION and event.buttons[0]):

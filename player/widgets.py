@@ -51,6 +51,10 @@ class Widget:
         """Back while captured."""
         self.captured = False
 
+    def put_down(self) -> None:
+        """The user goes elsewhere while it is captured."""
+        self.let_go()
+
     def adopt(self, old: Any) -> None:
         """Take over the state of the widget of the same key and kind that this one replaces."""
         self.captured = old.captured
@@ -170,6 +174,9 @@ class Field(Button):
 
     def let_go(self) -> None:
         self.captured, self.value = False, self._before
+
+    def put_down(self) -> None:
+        self._toggle()  # what was written counts
 
     def adopt(self, old: Any) -> None:
         if old.captured:

@@ -22,7 +22,7 @@ FORWARD = ("fast", "step", "mode", "hand over", "record")  # commands that keep 
 
 
 class Compare(Screen):
-    """Keys act in both. Time runs forward only: the real game cannot be rewound."""
+    """Keys act in both; while it is paused they choose. Time runs forward only: the real game cannot be rewound."""
 
     title = "Compare with the real game"
     plays = True
@@ -43,6 +43,7 @@ class Compare(Screen):
             self._begin()
 
     def leave(self) -> None:
+        self.app.model.cancel("open")
         self.app.model.pause(True)
         self.app.model.companion = None
 
@@ -64,23 +65,26 @@ class Compare(Screen):
         self.app.model.pause(False)
 
     def _failed(self, error: Exception) -> None:
-        self.game, self.plays = None, False
+        self.game, self.plays, self.latches = None, False, False
         self._failure = str(error) if isinstance(error, GenieError) else f"{type(error).__name__}: {error}"
         self.app.log.append(self._failure)
         self.app.dirty = True
 
     def tick(self) -> None:
-        state = (self.app.model.newest, self.app.model.paused)
+        paused = self.app.model.paused
+        if self.game is not None:
+            self.plays, self.latches = not paused, paused
+        state = (self.app.model.newest, paused)
         if state != self._state:
             self._state = state
             self.app.dirty = True
 
     def command(self, name: str, down: bool) -> bool:
         if name == "pause" and down:
-            if self.app.model.paused:
+            if self.game is None:
                 self.back()
             else:
-                self.app.model.pause(True)
+                self.app.model.pause(not self.app.model.paused)
         elif name == "reset" and down:
             self._seed += 1
             self._begin()
@@ -96,7 +100,8 @@ class Compare(Screen):
         return True
 
     def press(self) -> None:
-        self.app.model.pause(False)
+        if self.game is not None:
+            self.app.model.pause(False)
 
     def back(self) -> None:
         if self.game is None or self.app.model.paused:
@@ -112,10 +117,9 @@ class Compare(Screen):
         keys = self.app.keys
         if self.game is None:
             return f"{keys.label('pause')}: back"
-        return (
-            f"{keys.label('pause')}: pause, once more: leave   {keys.label('reset')}: another level   "
-            f"{keys.label('step')}: one frame   keys act in both   click: pause, go on"
-        )
+        if self.app.model.paused:
+            return f"Enter or A: go on   Esc or B: leave   {keys.label('reset')}: another level   {keys.label('step')}: one frame"
+        return f"{keys.label('pause')}: pause   {keys.label('reset')}: another level   keys act in both   click: pause, go on"
 
     def draw(self, surface: pygame.Surface) -> None:
         super().draw(surface)

@@ -38,7 +38,7 @@ class Edit(Screen):
         super().__init__(app)
         world, shown = app.model.world, app.model.newest
         assert world is not None and shown is not None
-        self._index = shown.index
+        self._branch, self._index = shown.branch, shown.index  # of the frame that is painted on; the world may be a frame further by now
         self.painting = Painting(shown.frame)
         self._before = shown.frame.copy()
         looks = [prompt.frames[-1] for prompt in world.prompts]
@@ -108,7 +108,7 @@ class Edit(Screen):
     def _keeps(self, shown: np.ndarray, painted: np.ndarray) -> Kept:
         """What the codes of the edited frame say, painted over the frame before it (model thread)."""
         session = self.app.model.settle()
-        before = session.frame_at(max(0, self._index - 1))
+        before = session.frame_at(max(0, self._index - 1), self._branch)
         made = session.world.reconstruct(np.stack([before, painted]))[1]
         touched = (painted != shown).any(axis=-1)
         near = still_painted(made, painted, shown)
@@ -123,7 +123,18 @@ class Edit(Screen):
         if np.array_equal(painted, self._before):
             self.app.say("Nothing is painted yet.")
             return
-        self.app.work(lambda: self.app.model.edit(painted, stick), lambda _: opening.back_to_play(self.app))
+
+        def work() -> None:
+            self._go_there()
+            self.app.model.edit(painted, stick)
+
+        self.app.work(work, lambda _: opening.back_to_play(self.app))
+
+    def _go_there(self) -> None:
+        """To the frame that is painted on (model thread)."""
+        session = self.app.model.settle()
+        if (session.branch, session.index) != (self._branch, self._index):
+            self.app.model.seek(self._index, self._branch)
 
     def _check(self) -> None:
         painted, stick = self.painting.frame.copy(), self._stick
@@ -132,12 +143,12 @@ class Edit(Screen):
             return
 
         def work() -> float | None:
+            self._go_there()
             session = self.app.model.settle()
-            place = session.branch, session.index
             session.edit(painted, stick)
             share = session.try_edit(PERSISTENCE_FRAMES)
             tried = session.branch
-            self.app.model.seek(place[1], place[0])  # painting goes on from the same frame
+            self._go_there()  # painting goes on from the same frame
             session.prune(tried)
             return share
 

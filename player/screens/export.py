@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genie.sessions.export import Kind, Take
 
 KINDS: dict[Kind, tuple[str, str]] = {
-    "mp4": ("video (mp4)", "Each pixel enlarged to 6×6; plays everywhere."),
+    "mp4": ("video (mp4)", "Each pixel enlarged; plays everywhere."),
     "lossless": ("lossless video (mkv)", "Every pixel as it was."),
     "gif": ("GIF", "For a page or a chat."),
     "png": ("PNG frames", "A folder of pictures."),
@@ -32,6 +32,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "dataset": ("dataset", "What `genie train` reads."),
     "minari": ("Minari", "A dataset for offline reinforcement learning."),
 }
+SCALES = (None, 1, 2, 3, 4, 6, 8, 12)  # video pixels a side of one pixel; None: 6, lossless 1
+RATES = (None, 10.0, 12.5, 20.0, 25.0, 50.0)  # frames/s that a GIF can have; None: the nearest to the world's
 WHAT = ("this path", "whole tree", "last take")
 
 
@@ -47,7 +49,7 @@ class Export(Screen):
     def __init__(self, app: App, branch: int | None = None, file: Path | None = None) -> None:
         super().__init__(app)
         self._branch, self._file = branch, file
-        self._what = 0
+        self._what = self._scale = self._rate = 0
         self._progress = (0, 0)
         self._running = ""
         self._stop = False
@@ -60,7 +62,13 @@ class Export(Screen):
         name = self._file.name if self._file is not None else f"the session that is open, path to branch {self._branch}"
         flow.text(f"Of {name}. Files go to {self.app.shelf.place('exports')}", look.TEXT)
         options = [what for what in WHAT if what != "last take" or (self._file is None and "take" in self.app.memory)]
-        flow.add(Choice("what", "what", options, min(self._what, len(options) - 1), self._set_what))
+        flow.add(Choice("what", "what", options, min(self._what, len(options) - 1), partial(setattr, self, "_what")))
+        scales = ["as usual", *(f"{scale}×" for scale in SCALES[1:])]
+        flow.add(Choice("scale", "pixels of a video", scales, self._scale, partial(setattr, self, "_scale"), "As usual: 6×, lossless 1×."))
+        rates = ["nearest", *(f"{rate:g} frames/s" for rate in RATES[1:])]
+        flow.add(
+            Choice("rate", "GIF", rates, self._rate, partial(setattr, self, "_rate"), "Nearest to the world's own rate; the speed stays.")
+        )
         flow.newline()
         for kind, (label, hint) in KINDS.items():
             flow.add(Button(f"kind:{kind}", label, partial(self._export, kind), hint, enabled=not self._running))
@@ -82,9 +90,6 @@ class Export(Screen):
     def _state(self) -> str:
         done, total = self._progress
         return f"{self._running}: {done} of {total} frames" if total else f"{self._running} …"
-
-    def _set_what(self, index: int) -> None:
-        self._what = index
 
     def _stop_it(self) -> None:
         self._stop = True
@@ -116,7 +121,7 @@ class Export(Screen):
                 raise Stopped("The export was stopped; nothing was written.")
 
         try:
-            return export(recording, frames, kind, out, wanted, progress=progress)
+            return export(recording, frames, kind, out, wanted, SCALES[self._scale], RATES[self._rate], progress)
         finally:
             if frames is not None:
                 frames.close()

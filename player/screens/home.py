@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +14,7 @@ import pygame
 from genie.backends import measured_rates
 from genie.bundle import Bundle
 from genie.errors import GenieError
+from genie.sessions.journal import LOG
 from genie.world import installed_worlds
 from player import opening
 from player import theme as look
@@ -39,6 +42,7 @@ class Home(Screen):
         super().__init__(app)
         self._cards: list[Card] | None = None
         self._entered = ""
+        self._discarding: Path | None = None  # the journal that is deleted when it is confirmed
 
     def enter(self) -> None:
         self._entered = self.focus
@@ -48,6 +52,15 @@ class Home(Screen):
         first, self._cards = self._cards is None, cards
         if first and cards and self.focus == self._entered:  # the user has not gone elsewhere meanwhile
             self.focus = f"world:{cards[0].name}"
+        self.rebuild()
+
+    def _discard(self, journal: Path) -> None:
+        if self._discarding != journal:
+            self._discarding = journal
+        else:
+            self._discarding = None
+            if journal in self.app.shelf.crashed():  # nobody has opened it meanwhile
+                shutil.rmtree(journal)
         self.rebuild()
 
     def back(self) -> None:
@@ -83,14 +96,27 @@ class Home(Screen):
         if last is not None and last.is_file():
             flow.add(Button("continue", "Continue the last session", lambda: opening.open_session(self.app, last), last.name))
         for journal in shelf.crashed():
+            flow.newline()
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime((journal / LOG).stat().st_mtime))
             flow.add(
                 Button(
                     f"recover:{journal.name}",
-                    f"Recover {journal.name}",
+                    f"Recover {journal.name}, {when}",
                     partial(opening.open_session, self.app, journal),
                     "A session that was not closed: it goes on where its journal ends.",
                 )
             )
+            sure = self._discarding == journal
+            flow.add(
+                Button(
+                    f"discard:{journal.name}",
+                    "Really discard it?" if sure else "Discard",
+                    partial(self._discard, journal),
+                    "The session that was not closed is deleted.",
+                    on=sure,
+                )
+            )
+        flow.newline()
         flow.add(Button("studio", "Prompt studio", lambda: opening.open_studio(self.app), "Choose, load, paste or paint the first frame."))
         flow.add(Button("library", "Library", lambda: opening.open_library(self.app), "All sessions; export them."))
         flow.add(Button("open", "Open a session or a picture …", lambda: opening.choose_file(self.app), "Or drop a file on the window."))

@@ -19,7 +19,7 @@ from player.jobs import Job
 from player.motion import in_words, mean_change, names_for, usual_motion
 from player.picture_files import surface_of
 from player.screen import Screen
-from player.settings import ActionSettings
+from player.settings import ActionSettings, Chords, Device
 from player.theme import Theme
 from player.widgets import Button, Choice, Field, Flow, Picture
 
@@ -52,7 +52,8 @@ class Lab(Screen):
         self._kind = "latent"
         self._chosen = 0  # place in `actions`
         self.rolls: dict[int, Roll] = {}
-        self._waiting = ""
+        self._waiting: Device | None = None
+        self._catcher: ChordCatcher | None = None
         self._moment = -1
         self._job: Job | None = None
 
@@ -110,9 +111,10 @@ class Lab(Screen):
         for word in names_for(roll.motion, roll.change) if roll is not None else ():
             hint = f"As measured: {in_words(roll.motion, roll.change)}." if roll is not None else ""
             flow.add(Button(f"call:{word}", f"Call it {word}", partial(self._call, word), hint, on=mine.name.split(" #")[0] == word))
-        for device, label, chords in (("keys", "Key", mine.keys), ("pad", "Pad button", mine.pad)):
+        bound_to: tuple[tuple[Device, str, Chords], ...] = (("keys", "Key", mine.keys), ("pad", "Pad button", mine.pad))
+        for device, label, chords in bound_to:
             bound = ", ".join(pretty(chord) for chord in chords) or "none"
-            shown = "press it now …" if self._waiting == device else f"{label}: {bound}"
+            shown = self._catcher.label if self._waiting == device and self._catcher else f"{label}: {bound}"
             flow.add(
                 Button(
                     f"bind:{device}",
@@ -125,6 +127,8 @@ class Lab(Screen):
         flow.add(Button("clear", "Forget", self._clear, "Name and keys of this action."))
 
     def tick(self) -> None:
+        if self._catcher is not None:
+            self._catcher.tick()
         job = self._job
         if job is not None and job.progress is not None and len(job.progress) != len(self.rolls):
             self.rolls = dict(job.progress)
@@ -203,29 +207,33 @@ class Lab(Screen):
             keys = (arrow,)
         self._set(name=name, keys=keys)
 
-    def _bind(self, device: str) -> None:
+    def _bind(self, device: Device) -> None:
         self._waiting = device
-        ChordCatcher(self, device, self._caught)
+        self._catcher = ChordCatcher(self, device, self._caught)
         self.rebuild()
 
     def _caught(self, chord: str, remove: bool) -> None:
-        device, self._waiting = self._waiting, ""
+        device, self._waiting = self._waiting, None
+        if device is None:
+            return
         chords = getattr(self._settings(self.actions[self._chosen]), device)
         if remove:
             chords = chords[:-1]
+        elif chord and (refused := self.app.settings.refusal(device, chord, world=self._world.name)):
+            self.app.say(refused)
         elif chord:
             self._take_from_others(device, chord)
             chords = (*(old for old in chords if old != chord), chord)[-MOST:]
         self._set(**{device: chords})
 
-    def _take_from_others(self, device: str, chord: str) -> None:
+    def _take_from_others(self, device: Device, chord: str) -> None:
         settings, name = self.app.settings, self._world.name
         for action in self._world.actions:
             theirs = settings.action(name, action.id)
             if chord in getattr(theirs, device):
                 left = tuple(old for old in getattr(theirs, device) if old != chord)
                 settings.set_action(name, action.id, theirs.model_copy(update={device: left}))
-        owner = settings.bindings("keys" if device == "keys" else "pad").owner(chord)
+        owner = settings.bindings(device).owner(chord)
         if owner is not None:
             self.app.say(f"{pretty(chord)} is “{owner}” elsewhere; in this world it is this action now.")
 

@@ -51,7 +51,10 @@ class Play(Screen):
 
     def enter(self) -> None:
         self.app.apply_settings()
-        if not self.app.memory.pop("stay paused", False):
+        if self.app.model.error is not None:
+            self.app.say("This world has stopped. Go home and open it again; what was played is kept in the library.")
+            self.app.model.pause(True)
+        elif not self.app.memory.pop("stay paused", False):
             self.app.model.pause(False)
 
     def leave(self) -> None:
@@ -67,8 +70,8 @@ class Play(Screen):
         if model.slow and not self._offered:
             self._offered = True
             self.app.say(
-                f"This machine makes {model.figures.rate:.1f} of {model.target:g} frames a second. "
-                f"{self.app.keys.label('mode')} changes to turn-based play: one key, one frame."
+                f"This machine makes {model.figures.rate:.1f} of {model.target:g} frames a second. {self.app.keys.label('mode')} twice "
+                f"(pad: {self.app.pad.label('mode')} twice) changes to turn-based play: one key, one frame."
             )
         if model.paused and not model.rewinding and self.app.screen is self:
             self.app.push(Pause(self.app))
@@ -94,7 +97,7 @@ class Play(Screen):
     def draw(self, surface: pygame.Surface) -> None:
         surface.fill(look.BACKGROUND)
         shown = self.app.model.newest
-        if shown is None or self._hud is None:
+        if shown is None:
             return
         theme = self.app.theme
         room = surface.get_rect().inflate(-16, -16)
@@ -105,10 +108,10 @@ class Play(Screen):
         if self.app.settings.hud or paused:
             panel = pygame.Rect(0, room.y, panel_width(theme, surface.get_width()), room.height)
             panel.right = room.right
-            if not paused:
-                self._hud.draw(surface, panel, shown)
-            else:
+            if paused:
                 strip.width -= panel.width + 10
+            elif self._hud is not None:
+                self._hud.draw(surface, panel, shown)
             room.width -= panel.width + 10
         self._draw_view(surface, room, shown)
         self._draw_strip(surface, strip, shown)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 from player.app import App
 from player.bindings import COMMANDS, CONTROLS, KEYS, PAD, pretty
 from player.capture import ChordCatcher
 from player.screen import Screen
-from player.settings import MODES
+from player.settings import MODES, Device
 from player.widgets import Button, Choice, Flow
 
-Device = Literal["keys", "pad"]
 FONTS = (75, 100, 125, 150, 175, 200)
 SCALES = tuple(range(9))
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -29,9 +27,14 @@ class SettingsScreen(Screen):
         super().__init__(app)
         self._device: Device = "keys"
         self._waiting: str | None = None  # the target that gets the next chord
+        self._catcher: ChordCatcher | None = None
 
     def leave(self) -> None:
         self.listener = None
+
+    def tick(self) -> None:
+        if self._catcher is not None:
+            self._catcher.tick()
 
     def build(self, flow: Flow) -> None:
         settings = self.app.settings
@@ -54,7 +57,7 @@ class SettingsScreen(Screen):
         flow.newline()
         for target in (*CONTROLS, *COMMANDS):
             waiting = self._waiting == target
-            label = "press it now …  (Esc: no change)" if waiting else f"{_title(target)}:  {bindings.label(target)}"
+            label = self._catcher.label if waiting and self._catcher else f"{_title(target)}:  {bindings.label(target)}"
             flow.add(
                 Button(
                     f"bind:{target}",
@@ -91,18 +94,23 @@ class SettingsScreen(Screen):
 
     def _wait_for(self, target: str) -> None:
         self._waiting = target
-        ChordCatcher(self, self._device, self._caught)
+        self._catcher = ChordCatcher(self, self._device, self._caught)
         self.rebuild()
 
     def _caught(self, add: str, remove: bool) -> None:
         target, self._waiting = self._waiting, None
         table = getattr(self.app.settings, self._device)
-        if target is not None and add:
+        refused = self.app.settings.refusal(self._device, add, target) if target is not None and add else ""
+        if refused:
+            self.app.say(refused)
+        elif target is not None and add:
             owner = self.app.settings.bindings(self._device).owner(add, target)
             if owner is not None:
                 table[owner] = tuple(chord for chord in table[owner] if chord != add)
                 self.app.say(f"{pretty(add)} was “{_title(owner)}”; it is “{_title(target)}” now.")
             table[target] = (*(chord for chord in table.get(target, ()) if chord != add), add)[-MOST:]
+        elif target == "pause" and remove and len(table.get(target, ())) <= 1:
+            self.app.say("Pause keeps its last one: it is the way out of play.")
         elif target is not None and remove:
             table[target] = table.get(target, ())[:-1]
         self._changed()

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genie.errors import GenieError
-from genie.world import World
+from genie.world import Prompt, World
 from player import opening
 from player.app import App
 from player.canvas import Canvas, Toolbox, add_tools
@@ -44,9 +43,8 @@ class Studio(Screen):
     def __init__(self, app: App, world: World) -> None:
         super().__init__(app)
         self._world = world
-        self._frames = world.prompts[0].frames  # the prompt while nothing was painted on it
-        self._name = world.prompts[0].name
-        self.painting = Painting(self._frames[-1])
+        # What is painted on comes from a prompt: a shipped one, or a picture as one of a single frame.
+        self.painting = Painting(world.prompts[0].frames[-1], source=world.prompts[0])
         looks = [prompt.frames[-1] for prompt in world.prompts]
         self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
         self._fit: Fit = "crop"
@@ -62,20 +60,21 @@ class Studio(Screen):
 
     def leave(self) -> None:
         self.app.model.cancel("look ahead")
+        self.app.model.cancel("picture")
 
     def put(self, frame: np.ndarray, name: str) -> None:
         """Take a picture uint8 [H, W, 3] as the first frame."""
-        self.painting.replace(frame)
-        self._frames, self._name = frame[None], name
-        self._changed()
+        self._take(Prompt(name, frame[None]))
 
     def prompt(self) -> np.ndarray:
         """What the world would begin with, uint8 [T, H, W, 3]: the shipped clip as it is, or the painted picture alone."""
-        return self._frames if np.array_equal(self.painting.frame, self._frames[-1]) else self.painting.frame[None]
+        clip: np.ndarray = self.painting.source.frames
+        return clip if np.array_equal(self.painting.frame, clip[-1]) else self.painting.frame[None]
 
     def build(self, flow: Flow) -> None:
         app, world = self.app, self._world
-        flow.heading(f"First frame: {self._name}" + ("" if len(self.prompt()) > 1 or len(self._frames) == 1 else ", painted on"))
+        source: Prompt = self.painting.source
+        flow.heading(f"First frame: {source.name}" + ("" if len(self.prompt()) > 1 or len(source.frames) == 1 else ", painted on"))
         height, width = self.painting.frame.shape[:2]
         self._scale = max(2, min(8, (flow.area.width * 2 // 5) // width, (flow.area.height * 3 // 5) // height))
         canvas = Canvas(self.painting, self._tools, self._scale, self._changed)
@@ -104,7 +103,7 @@ class Studio(Screen):
                     (prompt.name,),
                     2,
                     partial(self._take, prompt),
-                    on=self._name == prompt.name,
+                    on=source.name == prompt.name,
                 )
             )
 
@@ -165,9 +164,8 @@ class Studio(Screen):
         self._load(Path(path))
         return True
 
-    def _take(self, prompt: Any) -> None:
-        self.painting.replace(prompt.frames[-1])
-        self._frames, self._name = prompt.frames, prompt.name
+    def _take(self, prompt: Prompt) -> None:
+        self.painting.replace(prompt.frames[-1], prompt)
         self._changed()
 
     def _choose_file(self) -> None:
@@ -176,10 +174,8 @@ class Studio(Screen):
         self.app.push(Files(self.app, SUFFIXES, self._load))
 
     def _load(self, path: Path) -> None:
-        try:
-            self.put(read_picture(path, self._world.resolution, self._fit), path.stem)
-        except GenieError as error:
-            self.app.failed(error)
+        resolution, fit = self._world.resolution, self._fit
+        self.app.work(lambda: read_picture(path, resolution, fit), lambda frame: self.put(frame, path.stem), "picture")
 
     def _paste(self) -> None:
         file = copied_file()
@@ -187,7 +183,7 @@ class Studio(Screen):
             self._load(file)
         else:
             resolution, fit = self._world.resolution, self._fit
-            self.app.work(lambda: paste_picture(resolution, fit), lambda frame: self.put(frame, "pasted"), "paste")
+            self.app.work(lambda: paste_picture(resolution, fit), lambda frame: self.put(frame, "pasted"), "picture")
 
     def _set_fit(self, index: int) -> None:
         self._fit = FITS[index]

@@ -11,7 +11,7 @@ from genie.errors import GenieError
 from player import opening
 from player import theme as look
 from player.app import App
-from player.deeds import reroll_many
+from player.deeds import next_mark, reroll_many
 from player.picture_files import surface_of
 from player.screen import Screen
 from player.tree import LEFT, THUMB, Overview, Tree, overview
@@ -100,6 +100,7 @@ class Timeline(Screen):
         flow.newline()
         room = self.body.height - flow.bottom - 8
         flow.add(self._tree, height=max(2 * self._tree.row_height(self.app.theme), room))
+        self._tree.reveal()
 
     def _build_buttons(self, flow: Flow) -> None:
         inner = flow.beside()
@@ -233,7 +234,7 @@ class Timeline(Screen):
             self._do(lambda session: session.label(number, text))
 
     def _bookmark(self) -> None:
-        self._do(lambda session: session.bookmark("mark"), "Bookmarked.")
+        self._do(lambda session: session.bookmark(next_mark(session)), "Bookmarked.")
 
     def _prune(self) -> None:
         tree = self._tree
@@ -247,6 +248,8 @@ class Timeline(Screen):
             if not branch.pruned and inside and branch.parent is not None:
                 session.seek(branch.start, branch.parent)  # the cursor is on it: step off
             session.prune(branch.id, not branch.pruned)
+            if session.recording.branch(session.branch).pruned:  # it stood where the branch begins
+                session.seek(session.index, session.recording.owner(session.branch, session.index))
             self.app.model.show("")
 
         self.app.work(work, lambda _: self.refresh())
@@ -265,5 +268,5 @@ class Timeline(Screen):
     def _go_to_mark(self, index: int) -> None:
         if self.seen is not None and self._tree is not None and index:
             mark = self.seen.bookmarks[index - 1]
-            row = next((i for i, row in enumerate(self.seen.rows) if row.branch.id == mark.parent), self._tree.row)
+            row = next(i for i, row in enumerate(self.seen.rows) if row.branch.id == mark.parent)
             self._tree.choose(row, mark.start)

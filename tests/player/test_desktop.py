@@ -193,7 +193,7 @@ def test_a_picture_is_pasted_from_the_clipboard(
 
     pygame.scrap.put_text(file.as_uri())  # the file was copied
     hands.press("paste")
-    assert np.array_equal(studio.painting.frame, picture)
+    hands.wait(lambda: np.array_equal(studio.painting.frame, picture))
 
     pygame.scrap.put_text("no picture")  # the player itself is asked for it, and answers
     monkeypatch.setenv("PATH", os.environ["PATH"].removeprefix(f"{tmp_path}{os.pathsep}"))

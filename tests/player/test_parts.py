@@ -73,6 +73,18 @@ def test_a_command_that_is_newer_than_the_settings_gets_its_key(tmp_path: Path) 
     assert user.load(tmp_path)[0].keys["lab"] == KEYS["lab"]
 
 
+def test_the_last_chord_that_pauses_is_never_taken(tmp_path: Path) -> None:
+    made = user.Settings()
+    made.keys["pause"] = ("p",)
+    assert "last one that pauses" in made.refusal("keys", "p", world="coinrun")
+    assert made.refusal("keys", "p", "pause") == made.refusal("keys", "q") == made.refusal("pad", "b") == ""
+    made.set_action("coinrun", 5, user.ActionSettings(keys=("p",)))
+    assert made.bindings("keys", "coinrun").match(frozenset({"p"}), "p") == "pause"
+    made.keys["pause"] = ()  # a file may say so
+    user.save(made, tmp_path)
+    assert user.load(tmp_path)[0].keys["pause"] == KEYS["pause"]
+
+
 def test_an_actions_own_key_takes_it_from_everybody_else_in_that_world_only(coinrun: genie.World) -> None:
     made = user.Settings()
     made.set_action("coinrun", 5, user.ActionSettings(keys=("x", "shift+f5")))
@@ -220,6 +232,20 @@ def test_nothing_comes_between_the_slices_of_an_exclusive_job_and_errors_reach_t
     queue.finish()
     assert order == [0, 1, 2, 9] and not queue.exclusive
     assert [str(entry) for entry in told] == ["no", "done"]
+
+
+def test_an_error_in_a_callback_leaves_the_other_callbacks_of_its_batch() -> None:
+    queue, told = JobQueue(), []
+
+    def full(result: object) -> None:
+        raise OSError("the disk is full")
+
+    jobs = [Job(lambda: 1, on_done=full), Job(lambda: 2, on_done=told.append)]
+    for job in jobs:
+        queue.add(job)
+        queue.run_slice()
+    assert queue.finish() == jobs
+    assert told == [2] and str(jobs[0].error) == "the disk is full"
 
 
 def test_jobs_from_many_threads_are_all_done_once() -> None:

@@ -217,7 +217,10 @@ def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) 
         return quick(*arguments, **options)  # type: ignore[arg-type]
 
     session.step = slow  # type: ignore[method-assign]
-    player.wait(lambda: any("turn-based" in line for line in player.app.log))
+    player.wait(lambda: any("T twice (pad: Back+D-down twice) changes to turn-based" in line for line in player.app.log))
+    player.key(pygame.K_t)
+    player.key(pygame.K_t)
+    assert player.app.model.mode == "turn-based"
 
 
 def test_two_keys_a_stick_and_a_pad_button_share_a_control(player: Player) -> None:
@@ -300,9 +303,14 @@ def test_an_error_in_the_model_thread_reaches_the_user_and_the_session_is_kept(p
     session.step = broken  # type: ignore[method-assign]
     player.wait(lambda: any("The world stopped: RuntimeError: no more frames" in line for line in player.app.log))
     player.to("Pause")
+    player.press("go on")
+    assert any("Go home and open it again" in line for line in player.app.log)
+    player.to("Pause")
     player.press("home")
     player.to("Home")
-    player.app.close()
+    player.press("world:coinrun")
+    player.to("Play")
+    player.frames(1)
     assert len(player.app.shelf.sessions()) == 1
 
 

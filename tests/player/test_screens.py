@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pygame
 import pytest
-from hands import BACK, START, A, B, Player, Y, screen
+from hands import BACK, PAD, RB, START, A, B, Player, Y, screen
 from letters import faults
 from PIL import Image
 
 import genie
 from genie.sessions.reading import read_session
 from genie.sessions.session import Session
+from player import capture
 from player import settings as user
 from player.app import App
 from player.launch import open_app
@@ -67,6 +70,54 @@ def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, fol
     [kept] = home.app.shelf.sessions()
     assert read_session(kept).frames >= 9
     assert home.app.shelf.crashed() == []
+
+
+def test_home_says_when_an_unclosed_session_was_played_and_discards_it_when_sure(home: Player, coinrun: genie.World, folders: Path) -> None:
+    session = Session.start(coinrun, seed=4, journal=folders / "running")
+    for name in ("damaged", "other"):
+        shutil.copytree(folders / "running", home.app.shelf.place("journals") / name)
+    session.close()
+    damaged = home.app.shelf.place("journals") / "damaged"
+    (damaged / "head.json").write_text("{")
+    os.utime(damaged / "log.bin", (0, 1_700_000_000))
+    home.app.rebuild()
+    assert time.strftime("%Y-%m-%d", time.localtime(1_700_000_000)) in home.app.screen.find("recover:damaged").label
+    home.press("recover:damaged")
+    home.wait(lambda: any("head.json" in line for line in home.app.log))
+    home.press("discard:damaged")
+    home.press("discard:other")  # another one: nothing is sure yet
+    home.press("discard:damaged")
+    assert damaged.is_dir()
+    home.press("discard:damaged")
+    assert [path.name for path in home.app.shelf.crashed()] == ["other"] and not damaged.exists()
+
+
+def test_what_cannot_be_read_while_the_window_is_built_or_drawn_anew_is_told_once_and_the_loop_goes_on(home: Player) -> None:
+    home.settled()
+    journals = home.app.shelf.place("journals")
+    journals.rmdir()
+    journals.write_text("a file where the folder was")
+    for _ in range(3):
+        home.post(pygame.VIDEORESIZE, size=(800, 600), w=800, h=600)
+    assert len([line for line in home.app.log if "File exists" in line and "Error" not in line]) == 1
+    home.press("settings")
+    home.to("SettingsScreen")
+    home.key(pygame.K_ESCAPE)
+    home.to("Home")
+
+
+def test_a_world_whose_prompts_are_damaged_is_played_without_its_figures(
+    coinrun: genie.World, opened: Callable[..., App], tmp_path: Path
+) -> None:
+    shutil.copytree(coinrun.path, tmp_path / "world")
+    first = coinrun.prompts[0].frames
+    world = genie.load_world(tmp_path / "world", backend="onnx")
+    for file in (tmp_path / "world" / "prompts").iterdir():
+        file.write_bytes(b"damaged")
+    player = Player(opened(world, prompt=first))
+    player.to("Play")
+    player.wait(lambda: any("it is truncated" in line for line in player.app.log))
+    player.frames(2)
 
 
 def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_with(
@@ -150,6 +201,25 @@ def test_the_lab_says_what_an_action_does_and_calls_it_so(player: Player) -> Non
         assert mine.keys == ()  # the arrows are the named actions' here
 
 
+def test_a_name_that_is_being_written_is_kept_when_the_mouse_or_the_shoulder_goes_elsewhere(player: Player) -> None:
+    player.key(pygame.K_F7)
+    lab = screen(player, Lab)
+    player.press("action:2")
+    player.press("name")
+    player.write("hop")
+    player.click("action:3")
+    named = player.app.settings.worlds["coinrun"].actions
+    assert named[2].name == "hop" and lab.captured is None and lab._chosen == 3
+    player.press("name")
+    player.write("o")
+    player.button(RB)
+    assert named[3].name == "o"
+    player.press("name")
+    player.write("x")
+    player.key(pygame.K_ESCAPE)
+    assert named[3].name == "o"
+
+
 def test_in_a_world_without_named_keys_what_is_called_right_gets_the_right_arrow(
     coinrun: genie.World, opened: Callable[..., App], tmp_path: Path
 ) -> None:
@@ -214,16 +284,65 @@ def test_the_timeline_branches_rerolls_compares_labels_and_prunes(player: Player
     player.wait(lambda: len(timeline.seen.bookmarks) == 1)
     player.press("prune")
     player.wait(lambda: len(timeline.seen.rows) == 3)
+    assert not player.app.model.session.recording.branch(player.app.model.session.branch).pruned  # type: ignore[union-attr]
     player.press("export")
     export = screen(player, Export)
     player.press("kind:gif")
     player.wait(lambda: bool(export.written), seconds=40)
     with Image.open(export.written[0]) as film:
-        assert film.size == (384, 384) and film.n_frames > 5
+        assert film.size == (384, 384) and film.n_frames > 5 and film.info["duration"] == 80  # 12.5 frames/s, nearest to 15
+    for choice, right in (("scale", 2), ("rate", 1)):
+        player.focus(choice)
+        for _ in range(right):
+            player.key(pygame.K_RIGHT)
+    player.press("kind:gif")
+    player.wait(lambda: len(export.written) == 2, seconds=40)
+    with Image.open(export.written[1]) as film:
+        assert film.size == (128, 128) and film.info["duration"] == 100
     player.key(pygame.K_ESCAPE)
     player.press("here")
     player.to("Play")
     assert quiet(player.app)
+
+
+def test_the_timeline_shows_every_branch_and_marks_the_one_that_is_played(player: Player) -> None:
+    player.frames(3)
+    player.pause()
+
+    def grow() -> int:
+        session = player.app.model.settle()
+        numbers = session.reroll(100)
+        player.app.model.seek(session.index, numbers[-10])
+        session.step("right")
+        player.app.model.show("")
+        return numbers[-10]
+
+    job = player.app.work(grow)
+    player.wait(lambda: job.done)
+    player.key(pygame.K_F4)
+    timeline = screen(player, Timeline)
+    player.wait(lambda: timeline._frame is not None)
+    tree = timeline._tree
+    assert tree is not None and len(tree.seen.rows) == 101
+    assert (tree.branch.id, tree.index) == (job.result, player.shown.index)
+    assert np.array_equal(timeline._frame, player.shown.frame)
+    assert 0 <= tree.row - tree.first < tree.rect.height // tree.row_height(player.app.theme)
+    assert all(row.thumbs for row in tree.seen.rows[:2])
+    for _ in range(2):
+        player.press("bookmark")
+        player.settled()
+    player.wait(lambda: [mark.label for mark in timeline.seen.bookmarks] == ["mark 1", "mark 2"])
+
+    def hide() -> None:
+        session = player.app.model.settle()
+        for branch in session.tree:
+            if branch.id == job.result:  # as a file may have it
+                session.recording.change(branch.id, pruned=True)
+
+    player.app.work(hide)
+    timeline.refresh()
+    player.wait(lambda: timeline.seen.hidden == 1)
+    assert timeline._tree.branch.id == job.result
 
 
 def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player) -> None:
@@ -261,6 +380,47 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     assert quiet(player.app)
 
 
+def test_an_edit_is_of_the_frame_that_was_shown_also_where_a_step_was_on_its_way(player: Player) -> None:
+    session, begun, go_on = player.app.model.session, threading.Event(), threading.Event()
+    assert session is not None
+    step = session.step
+
+    def late(*arguments: object, **options: object) -> np.ndarray:
+        begun.set()
+        assert go_on.wait(10)
+        return step(*arguments, **options)  # type: ignore[arg-type]
+
+    session.step = late  # type: ignore[method-assign]
+    player.wait(begun.is_set)
+    index = player.shown.index
+    player.key(pygame.K_F3)
+    edit = screen(player, Edit)
+    go_on.set()
+    player.settled()
+    assert player.shown.index == index + 1
+    edit.painting.frame[:8] = 255
+    painted = edit.painting.frame.copy()
+    player.press("apply")
+    player.to("Play")
+    [branch] = [branch for branch in session.tree if branch.kind == "edit"]
+    assert branch.start == index
+    assert np.array_equal(session.recording.edits[branch.id], painted)
+
+
+def test_x_and_y_pick_a_colour_and_change_the_tool_on_a_keyboard_too(player: Player) -> None:
+    player.pause()
+    player.press("edit")
+    edit = screen(player, Edit)
+    player.press("canvas")
+    x, y = edit.find("canvas").at
+    edit.painting.frame[y, x] = (1, 2, 3)
+    player.key(pygame.K_x, text="x")
+    assert edit._tools.colour == (1, 2, 3)
+    player.key(pygame.K_y, text="y")
+    player.key(pygame.K_y, text="y")
+    assert edit._tools.tool == "pick" and edit.captured is not None
+
+
 def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path) -> None:
     player.pause()
     player.press("studio")
@@ -280,7 +440,12 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, 40:] = 200
     Image.fromarray(picture).save(tmp_path / "mine.png")
+    free = threading.Event()
+    player.app.work(lambda: free.wait(10))
     player.post(pygame.DROPFILE, file=str(tmp_path / "mine.png"))
+    assert studio.painting.source.name != "mine"  # it is read beside the window, which does not wait
+    free.set()
+    player.wait(lambda: studio.painting.source.name == "mine")
     frame = studio.painting.frame.copy()
     assert (frame[:, :8] < 30).all() and (frame[:, -8:] > 170).all()  # cropped to a square around the middle
     player.press("play")
@@ -289,6 +454,17 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     facts = player.app.model.facts
     assert facts is not None and np.array_equal(facts.first, frame)  # what was painted is the state
     assert quiet(player.app)
+
+
+def test_undo_in_the_studio_brings_a_prompts_clip_and_name_back(player: Player, coinrun: genie.World) -> None:
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    player.press(f"prompt:{coinrun.prompts[3].name}")
+    for undone, prompt in (("undo", coinrun.prompts[0]), ("redo", coinrun.prompts[3])):
+        player.press(undone)
+        assert np.array_equal(studio.prompt(), prompt.frames) and len(prompt.frames) == 4
+        assert studio.find(f"prompt:{prompt.name}").on
 
 
 def test_compare_runs_the_real_game_beside_the_world(player: Player) -> None:
@@ -312,14 +488,46 @@ def test_compare_runs_the_real_game_beside_the_world(player: Player) -> None:
     assert quiet(player.app)
 
 
-def test_compare_says_what_is_missing(home: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.app.worlds["coinrun"] = coinrun
-    monkeypatch.setitem(__import__("sys").modules, "procgen", None)  # as if it were not installed
+@pytest.mark.parametrize("device", ["keyboard", "pad"])
+def test_compare_is_paused_gone_on_with_and_left_with_one_device_alone(home: Player, coinrun: genie.World, device: str) -> None:
+    app = home.app
+    app.worlds["coinrun"] = coinrun
+
+    def press(key: int, button: int) -> None:
+        home.key(key) if device == "keyboard" else home.button(button)
+        home.app.turn()
+
     home.press("compare")
     home.to("Compare")
-    home.wait(lambda: "pip install --no-deps -r requirements-procgen.txt" in screen(home, Compare)._failure)
-    home.key(pygame.K_ESCAPE)
+    home.wait(lambda: screen(home, Compare).game is not None)
+    for _ in range(2):
+        home.wait(lambda: not app.model.paused)
+        press(pygame.K_p, START)
+        assert app.model.paused
+        press(pygame.K_p, START)
+    press(pygame.K_p, START)
+    press(pygame.K_RETURN, A)
+    assert not app.model.paused
+    home.frames(2)
+    press(pygame.K_ESCAPE, B)
+    assert app.model.paused and home.screen == "Compare"
+    press(pygame.K_ESCAPE, B)
     home.to("Home")
+    assert app.model.paused
+
+
+def test_compare_says_what_is_missing(player: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    player.pause()
+    player.press("home")
+    player.app.worlds["coinrun"] = coinrun
+    monkeypatch.setitem(__import__("sys").modules, "procgen", None)  # as if it were not installed
+    player.press("compare")
+    player.to("Compare")
+    player.wait(lambda: "pip install --no-deps -r requirements-procgen.txt" in screen(player, Compare)._failure)
+    player.key(pygame.K_RETURN)
+    assert player.app.model.paused  # the session from before is not played unseen
+    player.key(pygame.K_ESCAPE)
+    player.to("Home")
 
 
 def test_the_library_shows_opens_exports_and_removes(player: Player) -> None:
@@ -370,6 +578,59 @@ def test_keys_are_set_with_a_conflict_check_and_kept(home: Player) -> None:
     assert message == "" and kept.keys == home.app.settings.keys
     home.press("defaults")
     assert home.app.settings.keys["load"] == ("f9",)
+
+
+def test_pause_keeps_its_last_key_and_a_chord_of_too_many_keys_is_refused(home: Player) -> None:
+    settings = home.app.settings
+    home.press("settings")
+    for _ in range(2):
+        home.press("bind:pause")
+        home.key(pygame.K_DELETE)
+    assert settings.keys["pause"] == ("p",)
+    assert any("Pause keeps its last one" in line for line in home.app.log)
+    home.press("bind:bookmark")
+    home.key(pygame.K_p)
+    assert settings.keys["pause"] == ("p",) and settings.keys["bookmark"] == ("ctrl+b",)
+    assert any("P is the last one that pauses" in line for line in home.app.log)
+    home.press("bind:bookmark")
+    many = (
+        pygame.K_CAPSLOCK,
+        pygame.K_PRINTSCREEN,
+        pygame.K_SCROLLLOCK,
+        pygame.K_PAGEDOWN,
+        pygame.K_PAGEUP,
+        pygame.K_KP_ENTER,
+        pygame.K_NUMLOCKCLEAR,
+    )
+    for key in many:
+        home.down(key)
+    for key in many:
+        home.up(key)
+    assert settings.keys["bookmark"] == ("ctrl+b",) and any("press fewer together" in line for line in home.app.log)
+    kept, message = user.load()
+    assert message == "" and kept.keys == settings.keys
+
+
+@pytest.mark.parametrize("device", ["keyboard", "gamepad"])
+def test_a_pad_gets_out_of_a_binding_by_waiting(home: Player, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "PATIENCE", 1.1)
+    before = home.app.settings.model_copy(deep=True)
+    home.press("settings")
+    home.focus("device")
+    if device == "gamepad":
+        home.button(PAD["right"])
+    home.focus("bind:save")
+    home.button(A)
+    shown = home.app.screen
+    seconds = [shown.find("bind:save").label]
+    if device == "keyboard":
+        home.button(B)
+        assert any("That is the gamepad; the keyboard is being set" in line for line in home.app.log)
+    home.wait(lambda: seconds[-1] != (label := shown.find("bind:save").label) and not seconds.append(label) and "quick save" in label)
+    assert [label[-4:-1] for label in seconds[:-1]] == ["2 s", "1 s"]
+    assert shown.listener is None and home.app.settings == before
+    home.button(B)
+    home.to("Home")
 
 
 def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:

@@ -151,7 +151,8 @@ class ModelThread:
     @property
     def slow(self) -> bool:
         """Whether real time cannot be kept here."""
-        return self.mode == "real time" and len(self.figures.finished) >= 30 and 0 < self.figures.rate < SLOW * self.target
+        needed = SLOW * self.target / max(1.0, self.speed)  # to play quicker than the world is a wish, not a need
+        return self.mode == "real time" and len(self.figures.finished) >= 30 and 0 < self.figures.rate < needed
 
     def submit(self, job: Job) -> Job:
         """Have work done in the model thread, between frames."""
@@ -323,17 +324,21 @@ class ModelThread:
 
     def _seconds_until_due(self) -> float | None:
         """Seconds until a frame is due, 0 if it is, None if none is."""
-        if self.session is None or self.error is not None or self._jobs.exclusive:
+        if self.session is None or self.error is not None:
+            return None
+        turns = self.mode == "turn-based" and self._driver is None and not self.hurry
+        if self.rewinding or self._paused or turns or self._jobs.exclusive:
+            self.figures.finished.clear()  # the rate is that of frames made one after another
+        if self._jobs.exclusive:
             return None
         if self._singles:
             return 0.0
         if not self.rewinding:
             if self._paused:
-                self.figures.finished.clear()
                 self._deadline = time.perf_counter()
                 return None
-            if self.mode == "turn-based" and self._driver is None:
-                return 0.0 if self.latch.turn_waits or self.hurry else None
+            if turns:
+                return 0.0 if self.latch.turn_waits else None
             if self.hurry or self.mode == "fast":
                 return 0.0
         return max(0.0, self._deadline - time.perf_counter())
@@ -348,7 +353,8 @@ class ModelThread:
                 self.look(here - back)
         else:
             self._step()
-        self._deadline = max(self._deadline + 1.0 / self.target, time.perf_counter())
+        now, wait = time.perf_counter(), 1.0 / self.target
+        self._deadline = min(max(self._deadline + wait, now), now + wait)  # fast frames do not move it ahead of the clock
 
     def _step(self) -> None:
         single, self._singles = self._singles > 0, max(0, self._singles - 1)

@@ -16,7 +16,9 @@ from hands import Player, screen
 
 import genie
 from player.app import App
+from player.controls import ActionMap
 from player.launch import display_available
+from player.model_thread import ModelThread
 from player.screens.play import Play
 
 
@@ -205,15 +207,52 @@ def test_fast_is_faster_and_turn_based_makes_one_frame_for_one_key(player: Playe
     assert player.shown.index == index + 4
 
 
-def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) -> None:
-    player.app.settings.speed = 4.0
+def test_after_fast_play_time_goes_on_at_the_worlds_rate_at_once(player: Player) -> None:
+    player.app.settings.speed = 0.25  # a frame takes 0.27 seconds
     player.app.apply_settings()
+    player.down(pygame.K_TAB)
+    player.frames(10)
+    player.up(pygame.K_TAB)
+    began = time.monotonic()
+    player.frames(2)  # one of them was being made
+    assert time.monotonic() - began < 2 * 4 / 15 + 0.25
+    player.down(pygame.K_TAB)
+    player.frames(10)
+    player.up(pygame.K_TAB)
+    index, began = player.shown.index, time.monotonic()
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.shown.index < index)
+    assert time.monotonic() - began < 2 * 4 / 15 + 0.25
+
+
+def test_the_rate_is_that_of_frames_made_one_after_another(player: Player) -> None:
+    made = player.app.model.figures.finished
+    player.frames(3)
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.app.model.rewinding)
+    player.wait(lambda: not made)
+    player.up(pygame.K_BACKSPACE)
+    player.wait(lambda: len(made) >= 3)
+    player.app.model.mode = "turn-based"
+    player.key(pygame.K_RIGHT)
+    player.wait(lambda: not made)
+
+
+@pytest.mark.parametrize(("speed", "rate", "slow"), [(1, 8, True), (1, 10, False), (4, 10, False), (4, 8, True), (0.25, 3.75, False)])
+def test_a_machine_is_slow_below_60_percent_of_the_worlds_rate(coinrun: genie.World, speed: float, rate: float, slow: bool) -> None:
+    model = ModelThread()
+    model.map, model.speed = ActionMap(coinrun), speed
+    model.figures.finished.extend(number / rate for number in range(30))
+    assert model.slow is slow
+
+
+def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) -> None:
     session = player.app.model.session
     assert session is not None
     quick = session.step
 
     def slow(*arguments: object, **options: object) -> np.ndarray:
-        time.sleep(0.04)
+        time.sleep(0.12)
         return quick(*arguments, **options)  # type: ignore[arg-type]
 
     session.step = slow  # type: ignore[method-assign]

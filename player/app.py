@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import traceback
 from collections import deque
@@ -131,7 +132,10 @@ class App:
 
     def close(self) -> None:
         """End the model thread (it keeps the session) and the window."""
+        self.reset_to()  # what a screen has begun is given up
         self.model.close()
+        while self.model.notes:  # no window shows them any more
+            print(self.model.notes.popleft(), file=sys.stderr)
         if self.settings.last_session != self.shelf.last:
             self.settings.last_session = self.shelf.last or self.settings.last_session
             self.save_settings()

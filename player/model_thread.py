@@ -318,9 +318,9 @@ class ModelThread:
             try:
                 self._keep(session)
                 saved = True
-            except (GenieError, OSError) as error:
+            except Exception as error:  # whatever it is, the journal must be let go of, to be recovered
                 self.notes.append(f"The session could not be kept ({error}); its journal stays and can be recovered from home.")
-            session.close(remove_journal=saved)
+            session.close(remove_journal=saved, recoverable=not saved)
 
     def _seconds_until_due(self) -> float | None:
         """Seconds until a frame is due, 0 if it is, None if none is."""

@@ -115,9 +115,10 @@ class Journal:
         """The cursor went somewhere."""
         self._write(CURSOR, _PLACE.pack(*place))
 
-    def close(self) -> None:
-        """End the journal: it is not listed as crashed."""
-        self._write(CLOSED, b"")
+    def close(self, ended: bool = True) -> None:
+        """End the journal: it is not listed as crashed, unless the session has not ended well."""
+        if ended:
+            self._write(CLOSED, b"")
         self._stop.set()
         self._dirty.set()
         self._thread.join()

@@ -19,6 +19,8 @@ from player.app import App
 from player.controls import ActionMap
 from player.launch import display_available
 from player.model_thread import ModelThread
+from player.screens.export import Export
+from player.screens.home import Home
 from player.screens.play import Play
 
 
@@ -353,8 +355,6 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     assert not list(player.app.shelf.place("journals").iterdir())
     again = Player(type(player.app)())
     again.app.worlds["coinrun"] = coinrun
-    from player.screens.home import Home
-
     again.app.reset_to(Home(again.app))
     assert again.app.settings.last_session == str(path)
     again.press("continue")
@@ -365,6 +365,41 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     again.frames(2)
     again.app.close()
     assert again.app.shelf.sessions() == [path]
+
+
+def test_a_session_that_cannot_be_kept_is_offered_at_home_and_told_in_the_terminal(
+    player: Player, coinrun: genie.World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    player.frames(3)
+    (player.app.shelf.folder / "sessions").write_text("in the way of the folder")
+    player.app.close()
+    assert "could not be kept" in capsys.readouterr().err
+    [journal] = player.app.shelf.crashed()
+    again = Player(type(player.app)())
+    again.app.worlds["coinrun"] = coinrun
+    again.app.reset_to(Home(again.app))
+    again.press(f"recover:{journal.name}")
+    again.to("Pause")
+    assert again.shown.index >= 3
+    (player.app.shelf.folder / "sessions").unlink()
+    again.app.close()
+    assert len(again.app.shelf.sessions()) == 1 and again.app.shelf.crashed() == []
+
+
+def test_leaving_during_an_export_stops_it_and_keeps_the_session(player: Player) -> None:
+    player.frames(3)
+    player.pause()
+    session = player.app.model.session
+    assert session is not None
+    session.recording.append(0, np.resize(session.recording.rows(0), 20_000))  # a quarter of an hour
+    export = Export(player.app, branch=0)
+    player.app.push(export)
+    player.press("kind:mp4")
+    player.wait(lambda: export._progress[0] > 0)
+    began = time.monotonic()
+    player.app.close()
+    assert time.monotonic() - began < 5
+    assert len(player.app.shelf.sessions()) == 1
 
 
 @pytest.fixture

@@ -148,6 +148,14 @@ def test_a_crashed_session_is_listed_recovered_and_then_no_longer_listed(log: Pa
     assert again.cursor == (2, 6)
 
 
+def test_a_session_that_could_not_be_saved_is_listed_like_a_crashed_one(coinrun: genie.World, tmp_path: Path) -> None:
+    session = Session.start(coinrun, journal=tmp_path / "one")
+    session.step("right")
+    session.close(recoverable=True)
+    assert crashed_journals(tmp_path) == [tmp_path / "one"]
+    assert read_session(tmp_path / "one").frames == 1
+
+
 def test_a_journal_that_is_being_played_is_neither_crashed_nor_free(coinrun: genie.World, tmp_path: Path) -> None:
     session = Session.start(coinrun, journal=tmp_path / "live")
     session.step("right")

@@ -60,6 +60,7 @@ class App:
         self.worlds: dict[str, World] = {}  # those that are open
         self.memory: dict[str, Any] = {}  # what screens want to find again
         self.dirty = True
+        self.away = False  # another window is in front
         self.apply_settings()
         self._stack: list[Screen] = []
         self._toasts: list[tuple[str, float]] = []
@@ -107,6 +108,8 @@ class App:
             else:
                 if event.type not in (pygame.MOUSEMOTION, pygame.JOYAXISMOTION, pygame.CONTROLLERAXISMOTION):
                     self.dirty = True
+                if event.type == pygame.WINDOWFOCUSGAINED:
+                    self.away = False
                 try:
                     self.router.handle(event)
                 except (GenieError, OSError) as error:
@@ -262,7 +265,8 @@ class App:
             open_path(self, Path(path))
 
     def lost_focus(self) -> None:
-        """Another window is in front: time stands still."""
+        """Another window is in front: time stands still, also in a world that is being opened."""
+        self.away = True
         if self.model.session is not None:
             self.model.pause(True)
         self.dirty = True

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pygame
@@ -15,6 +16,8 @@ import pytest
 from hands import Player, screen
 
 import genie
+from genie.sessions.reading import read_session
+from player import opening
 from player.app import App
 from player.controls import ActionMap
 from player.launch import display_available
@@ -325,9 +328,42 @@ def test_the_figures_are_those_of_the_thread(player: Player) -> None:
     player.picture("recording")
     player.frames(3)
     player.key(pygame.K_F10)
-    player.wait(lambda: "take" in player.app.memory)
-    branch, first, last = player.app.memory["take"]
-    assert branch == 0 and last > first
+    player.wait(lambda: model.last_take is not None)
+    take = model.last_take
+    assert take is not None and take.branch == 0 and take.last > take.first
+
+
+def test_a_take_ends_with_its_session_and_is_marked_in_it(player: Player) -> None:
+    app, model = player.app, player.app.model
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    player.frames(3)
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.last_take is not None)
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    player.frames(3)
+    before = model.session
+    opening.open_world(app, "coinrun")
+    player.wait(lambda: model.session is not before and model.newest is not None)
+    player.settled()
+    assert model.take is None and model.last_take is None
+    [path] = app.shelf.sessions()
+    first, second = read_session(path).tree[1:]
+    assert first.label.startswith("take 1 (frames ") and second.label.startswith("take 2 (frames ")
+    assert second.kind == "bookmark" and second.start >= first.start + 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_journal_that_stops_is_told_once(player: Player) -> None:
+    session = player.app.model.session
+    assert session is not None and session.journal is not None
+    session.journal._file = Path("/dev/full").open("ab", buffering=0)  # noqa: SIM115
+    player.wait(lambda: any("not written down any more (No space left on device)" in line for line in player.app.log))
+    player.frames(3)
+    assert sum("not written down any more" in line for line in player.app.log) == 1
+    player.app.close()
+    assert len(player.app.shelf.sessions()) == 1
 
 
 def test_an_error_in_the_model_thread_reaches_the_user_and_the_session_is_kept(player: Player) -> None:

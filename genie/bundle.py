@@ -38,6 +38,7 @@ MARKS = "marks.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a world: no path
 DATA_CARD = "data-card.json"
 MODELS = ("tokenizer", "latent_actions", "dynamics")
 
@@ -81,7 +82,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int
-    name: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=80, pattern=NAME_PATTERN)
     title: str = Field(max_length=200)
     licence: str = Field(max_length=2000)
     frame_rate: float = Field(gt=0, le=1000)  # frames shown a second

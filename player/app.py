@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import traceback
 from collections import deque
@@ -60,6 +61,7 @@ class App:
         self.worlds: dict[str, World] = {}  # those that are open
         self.memory: dict[str, Any] = {}  # what screens want to find again
         self.dirty = True
+        self.away = False  # another window is in front
         self.apply_settings()
         self._stack: list[Screen] = []
         self._toasts: list[tuple[str, float]] = []
@@ -107,6 +109,8 @@ class App:
             else:
                 if event.type not in (pygame.MOUSEMOTION, pygame.JOYAXISMOTION, pygame.CONTROLLERAXISMOTION):
                     self.dirty = True
+                if event.type == pygame.WINDOWFOCUSGAINED:
+                    self.away = False
                 with self._telling():
                     self.router.handle(event)
         with self._telling():
@@ -133,7 +137,10 @@ class App:
 
     def close(self) -> None:
         """End the model thread (it keeps the session) and the window."""
+        self.reset_to()  # what a screen has begun is given up
         self.model.close()
+        while self.model.notes:  # no window shows them any more
+            print(self.model.notes.popleft(), file=sys.stderr)
         if self.settings.last_session != self.shelf.last:
             self.settings.last_session = self.shelf.last or self.settings.last_session
             self.save_settings()
@@ -258,7 +265,8 @@ class App:
             open_path(self, Path(path))
 
     def lost_focus(self) -> None:
-        """Another window is in front: time stands still."""
+        """Another window is in front: time stands still, also in a world that is being opened."""
+        self.away = True
         if self.model.session is not None:
             self.model.pause(True)
         self.dirty = True

@@ -131,13 +131,10 @@ def record(app: App) -> None:
         if model.take is None:
             model.take = Take(session.branch, session.index)
             return "REC: a take begins."
-        take, model.take = model.take, None
-        if session.index <= take.first:
+        label = model.end_take(session)
+        if not label:
             return "The take has no frames."
-        number = 1 + sum(branch.label.startswith("take ") for branch in session.tree)
-        session.bookmark(f"take {number} (frames {take.first} to {session.index})")
-        app.memory["take"] = (session.branch, take.first, session.index)
-        return f"Take {number}: frames {take.first} to {session.index}. Export it from the timeline ({app.keys.label('branches')})."
+        return f"{label.capitalize()}. Export it from the timeline ({app.keys.label('branches')})."
 
     app.work(work, app.say)
 

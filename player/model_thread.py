@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from genie.errors import GenieError
 from genie.runtime.actions import Action
+from genie.sessions.journal import Journal
 from genie.sessions.session import PERSISTENCE_FRAMES, Session
 from genie.world import World
 from player.controls import ActionMap
@@ -104,6 +106,7 @@ class ModelThread:
         self._rewinding_since: float | None = None
         self._view: int | None = None  # frame looked at, when it is not the session's own cursor
         self._driver: Policy | Replay | None = None
+        self._stopped: Journal | None = None  # that the user was told of
         self._checks: list[tuple[int, int]] = []  # (branch, index) where an edit is looked at again
         self.session: Session | None = None  # the model thread's alone
         self.map: ActionMap | None = None
@@ -111,7 +114,8 @@ class ModelThread:
         self.hurry = False  # the fast key is held
         self.speed = 1.0
         self.driver = "human"
-        self.take: Take | None = None
+        self.take: Take | None = None  # that is being recorded
+        self.last_take: Take | None = None  # of this session
         self.companion: Companion | None = None
         self.figures = Figures()
         self.newest: Shown | None = None
@@ -151,7 +155,8 @@ class ModelThread:
     @property
     def slow(self) -> bool:
         """Whether real time cannot be kept here."""
-        return self.mode == "real time" and len(self.figures.finished) >= 30 and 0 < self.figures.rate < SLOW * self.target
+        needed = SLOW * self.target / max(1.0, self.speed)  # to play quicker than the world is a wish, not a need
+        return self.mode == "real time" and len(self.figures.finished) >= 30 and 0 < self.figures.rate < needed
 
     def submit(self, job: Job) -> Job:
         """Have work done in the model thread, between frames."""
@@ -211,7 +216,8 @@ class ModelThread:
             self._close_session()
         self.session = session
         self.map = ActionMap(session.world) if session is not None else None
-        self._view, self._checks, self.take, self.companion = None, [], None, companion
+        self._view, self._checks, self.companion = None, [], companion
+        self.take = self.last_take = None
         self.hand_over("human")
         self.figures = Figures()
         self.error = None
@@ -263,6 +269,17 @@ class ModelThread:
         self._checks.append((session.branch, session.index + PERSISTENCE_FRAMES))
         self.show("edit")
 
+    def end_take(self, session: Session) -> str:
+        """End the take that is being recorded with a mark in the session -> its label; empty: no frames, so no take."""
+        take, self.take = self.take, None
+        if take is None or session.index <= take.first:
+            return ""
+        number = 1 + sum(branch.label.startswith("take ") for branch in session.tree)
+        label = f"take {number} (frames {take.first} to {session.index})"
+        session.bookmark(label)
+        self.last_take = Take(session.branch, take.first, session.index)
+        return label
+
     def hand_over(self, driver: str) -> None:
         """Let somebody else act from the next frame on."""
         session = self.session
@@ -309,31 +326,50 @@ class ModelThread:
                     self._tick()
                 except Exception as error:
                     self.error, self._paused, self._rewinding_since, self._singles = error, True, None, 0
+            self._look_at_journal()
         self._close_session()
+
+    def _look_at_journal(self) -> None:
+        """Tell the user, once, that the journal has stopped."""
+        journal = self.session.journal if self.session is not None else None
+        if journal is not None and journal.error is not None and journal is not self._stopped:
+            self._stopped = journal
+            reason = journal.error.strerror or journal.error
+            self.notes.append(
+                f"What you play is not written down any more ({reason}): a crash would lose it. Make room, then save it to a slot."
+            )
 
     def _close_session(self) -> None:
         if self.session is not None:
             session, self.session, saved = self.session, None, False
+            with suppress(GenieError, OSError):
+                self.end_take(session)
             try:
                 self._keep(session)
                 saved = True
-            except (GenieError, OSError) as error:
-                self.notes.append(f"The session could not be kept ({error}); its journal stays and can be recovered from home.")
-            session.close(remove_journal=saved)
+            except Exception as error:  # whatever it is, the journal must be let go of, to be recovered
+                whole = session.journal is not None and session.journal.error is None
+                journal = "its journal" if whole else "its journal, which stopped before,"
+                self.notes.append(f"The session could not be kept ({error}); {journal} stays and can be recovered from home.")
+            session.close(remove_journal=saved, recoverable=not saved)
 
     def _seconds_until_due(self) -> float | None:
         """Seconds until a frame is due, 0 if it is, None if none is."""
-        if self.session is None or self.error is not None or self._jobs.exclusive:
+        if self.session is None or self.error is not None:
+            return None
+        turns = self.mode == "turn-based" and self._driver is None and not self.hurry
+        if self.rewinding or self._paused or turns or self._jobs.exclusive:
+            self.figures.finished.clear()  # the rate is that of frames made one after another
+        if self._jobs.exclusive:
             return None
         if self._singles:
             return 0.0
         if not self.rewinding:
             if self._paused:
-                self.figures.finished.clear()
                 self._deadline = time.perf_counter()
                 return None
-            if self.mode == "turn-based" and self._driver is None:
-                return 0.0 if self.latch.turn_waits or self.hurry else None
+            if turns:
+                return 0.0 if self.latch.turn_waits else None
             if self.hurry or self.mode == "fast":
                 return 0.0
         return max(0.0, self._deadline - time.perf_counter())
@@ -348,7 +384,8 @@ class ModelThread:
                 self.look(here - back)
         else:
             self._step()
-        self._deadline = max(self._deadline + 1.0 / self.target, time.perf_counter())
+        now, wait = time.perf_counter(), 1.0 / self.target
+        self._deadline = min(max(self._deadline + wait, now), now + wait)  # fast frames do not move it ahead of the clock
 
     def _step(self) -> None:
         single, self._singles = self._singles > 0, max(0, self._singles - 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genie.errors import GenieError
 from genie.world import World, load_world
 from player.picture_files import SUFFIXES, read_picture
 
@@ -36,11 +37,9 @@ def open_world(app: App, name: str | Path, prompt: Any = None, seed: int = 0) ->
     app.work(lambda: start(app, world_for(app, name), prompt, seed), lambda _: show_play(app), "open")
 
 
-def play_from(app: App, frames: np.ndarray | str | None, seed: int) -> None:
-    """A new session of the world that is open, from a prompt of the studio."""
-    world = app.model.world
-    if world is not None:
-        app.work(lambda: start(app, world, frames, seed), lambda _: show_play(app), "open")
+def play_from(app: App, world: World, frames: np.ndarray | str | None, seed: int) -> None:
+    """A new session of the studio's world, from a prompt of the studio."""
+    app.work(lambda: start(app, world, frames, seed), lambda _: show_play(app), "open")
 
 
 def open_session(app: App, path: Path) -> None:
@@ -50,17 +49,33 @@ def open_session(app: App, path: Path) -> None:
 
 
 def world_of(app: App, recording: Recording) -> World:
-    """The world that made a recording: an open one with its weights, else the installed one of its name (model thread)."""
+    """The world that made a recording: an open one with its weights, else the installed one of its name (model thread).
+
+    Raises:
+        GenieError: there is none; a session knows its world's name, not where it lies.
+    """
+    from genie.world import installed_worlds
+
     made_by = recording.header.world
     fitting = [world for world in app.worlds.values() if world.manifest.weights_digest == made_by.weights]
+    if not fitting and made_by.name not in app.worlds and made_by.name not in installed_worlds():
+        raise GenieError(
+            f"the session was played in {made_by.name!r}, which is not installed: open that world first, "
+            "by its path (genie play PATH) or by dropping it on the window, then the session."
+        )
     return fitting[0] if fitting else world_for(app, made_by.name)
 
 
 def go_on(app: App, path: Path) -> Session:
-    """Open a session with its own world and take it over (model thread)."""
+    """Open a session with its own world and take it over (model thread); where it is the open one, go on with that."""
     from genie.sessions.reading import read_session
     from genie.sessions.session import Session
 
+    playing = app.model.session
+    if playing is not None and app.shelf.is_at(playing, path):
+        if app.model.error is None:
+            return playing
+        app.model.play(None)  # its world stopped: it is kept first, then read
     world = world_of(app, read_session(path))
     session = Session.open(path, world, journal=app.shelf.new_journal(world.name) if path.is_file() else None)
     app.shelf.stays_at(session, path)
@@ -73,7 +88,7 @@ def show_play(app: App, paused: bool = False) -> None:
     from player.screens.home import Home
     from player.screens.play import Play
 
-    app.memory["stay paused"] = paused
+    app.memory["stay paused"] = paused or app.away
     app.model.pause(True)
     app.reset_to(Home(app), Play(app))
 

@@ -53,9 +53,13 @@ class Shelf:
         if path.suffix == SUFFIX and path.resolve().is_relative_to(self.folder.resolve() / "sessions"):
             self._paths[session] = path
 
+    def is_at(self, session: Session, path: Path) -> bool:
+        """Whether a path is where an open session is kept."""
+        return session in self._paths and self._paths[session].resolve() == path.resolve()
+
     def keep(self, session: Session) -> None:
         """Write a session to its file (model thread); one in which nothing happened is let go."""
-        if session.recording.frames:
+        if session.recording.frames or len(session.recording) > 1:
             path = self.path_of(session)
             session.save(path)
             self.last = str(path)

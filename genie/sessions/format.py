@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import genie
-from genie.bundle import FileEntry, Manifest
+from genie.bundle import NAME_PATTERN, FileEntry, Manifest
 from genie.errors import SessionError
 from genie.machine import cores, processor
 from genie.runtime.actions import Action
@@ -43,7 +43,7 @@ class WorldReference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=80, pattern=NAME_PATTERN)
     weights: str = Digest  # `Manifest.weights_digest`
     tokenizer: str = Digest  # weights and shape of the tokenizer: what painting the frames again takes
     files: dict[str, str] = Field(max_length=1000)  # name -> sha256

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -19,11 +20,14 @@ Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # `Codec.paint`
 
 
 class FrameStore:
-    """Frames in an unnamed temporary file, about 6 kB each for a frame of 64×64; it disappears with the process."""
+    """Frames in an unnamed temporary file, about 6 kB each for a frame of 64×64; it disappears with the process.
+
+    Where its disk is full a frame is not kept: it is painted again from its codes when it is wanted.
+    """
 
     def __init__(self, resolution: tuple[int, int]) -> None:
         self._shape = (*resolution, 3)
-        self._file = tempfile.TemporaryFile(prefix="genie-frames-")  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(buffering=0, prefix="genie-frames-")  # noqa: SIM115
         self._end = 0
         self._where: dict[Place, tuple[int, int]] = {}
 
@@ -31,12 +35,13 @@ class FrameStore:
         return place in self._where
 
     def put(self, place: Place, frame: np.ndarray) -> None:
-        """Keep a frame uint8 [H, W, 3]."""
+        """Keep a frame uint8 [H, W, 3], if there is room."""
         data = zlib.compress(np.ascontiguousarray(frame).data, 1)
         self._file.seek(self._end)
-        self._file.write(data)
-        self._where[place] = (self._end, len(data))
-        self._end += len(data)
+        with suppress(OSError):
+            if self._file.write(data) == len(data):
+                self._where[place] = (self._end, len(data))
+                self._end += len(data)
 
     def get(self, place: Place) -> np.ndarray:
         """A frame that was kept."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import sys
 import threading
@@ -115,9 +114,10 @@ class Journal:
         """The cursor went somewhere."""
         self._write(CURSOR, _PLACE.pack(*place))
 
-    def close(self) -> None:
-        """End the journal: it is not listed as crashed."""
-        self._write(CLOSED, b"")
+    def close(self, ended: bool = True) -> None:
+        """End the journal: it is not listed as crashed, unless the session has not ended well."""
+        if ended:
+            self._write(CLOSED, b"")
         self._stop.set()
         self._dirty.set()
         self._thread.join()
@@ -127,9 +127,12 @@ class Journal:
         self._lock.close()
 
     def remove(self) -> None:
-        """End the journal and remove its folder."""
+        """End the journal and remove its files, and the folder if nothing else is in it."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            for name in (HEAD, f"{HEAD}.partial", PROMPT, LOG, LOCK):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def _write(self, kind: int, data: bytes) -> None:
         self._write_many([(kind, data)])

@@ -305,13 +305,18 @@ class Session:
         """Write the whole session as one .session file, whole or not at all."""
         save(self.recording, Path(path))
 
-    def close(self, remove_journal: bool = False) -> None:
-        """End the session; what was played stays in its journal, unless that is to be removed because the session was saved."""
+    def close(self, remove_journal: bool = False, recoverable: bool = False) -> None:
+        """End the session; what was played stays in its journal.
+
+        Args:
+            remove_journal: it goes, because the session was saved.
+            recoverable: it is listed with those of crashed sessions, because the session could not be saved.
+        """
         if self.journal is not None:
             if remove_journal:
                 self.journal.remove()
             else:
-                self.journal.close()
+                self.journal.close(ended=not recoverable)
             self.journal = self.recording.log = None
         self._frames.close()
         self._states.close()

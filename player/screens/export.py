@@ -61,7 +61,7 @@ class Export(Screen):
     def build(self, flow: Flow) -> None:
         name = self._file.name if self._file is not None else f"the session that is open, path to branch {self._branch}"
         flow.text(f"Of {name}. Files go to {self.app.shelf.place('exports')}", look.TEXT)
-        options = [what for what in WHAT if what != "last take" or (self._file is None and "take" in self.app.memory)]
+        options = [what for what in WHAT if what != "last take" or (self._file is None and self.app.model.last_take is not None)]
         flow.add(Choice("what", "what", options, min(self._what, len(options) - 1), partial(setattr, self, "_what")))
         scales = ["as usual", *(f"{scale}×" for scale in SCALES[1:])]
         flow.add(Choice("scale", "pixels of a video", scales, self._scale, partial(setattr, self, "_scale"), "As usual: 6×, lossless 1×."))
@@ -135,8 +135,9 @@ class Export(Screen):
     def _wanted(self, recording: Recording) -> list[Take]:
         from genie.sessions.export import Take, takes
 
-        if self._what == 2 and "take" in self.app.memory:
-            return [Take(*self.app.memory["take"])]
+        last = self.app.model.last_take
+        if self._what == 2 and last is not None:
+            return [Take(last.branch, last.first, last.last)]
         return takes(recording, self._branch, tree=self._what == 1)
 
     def _world(self, recording: Recording) -> World:

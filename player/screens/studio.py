@@ -82,7 +82,7 @@ class Studio(Screen):
         self._build_ahead(flow)
         flow.newline()
         flow.add(
-            Button("play", "Play from here", lambda: opening.play_from(app, self.prompt(), self._seed), "Begin a session with this frame.")
+            Button("play", "Play from here", lambda: opening.play_from(app, world, self.prompt(), self._seed), "Begin with this frame.")
         )
         flow.add(Choice("seed", "seed", [str(seed) for seed in SEEDS], self._seed, self._set_seed, "Another roll of the dice."))
         flow.add(Button("load", "Load a picture …", lambda: self._choose_file(), "Any picture file; or drop one on the window."))

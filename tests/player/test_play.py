@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pygame
@@ -15,8 +16,14 @@ import pytest
 from hands import Player, screen
 
 import genie
+from genie.sessions.reading import read_session
+from player import opening
 from player.app import App
+from player.controls import ActionMap
 from player.launch import display_available
+from player.model_thread import ModelThread
+from player.screens.export import Export
+from player.screens.home import Home
 from player.screens.play import Play
 
 
@@ -205,15 +212,52 @@ def test_fast_is_faster_and_turn_based_makes_one_frame_for_one_key(player: Playe
     assert player.shown.index == index + 4
 
 
-def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) -> None:
-    player.app.settings.speed = 4.0
+def test_after_fast_play_time_goes_on_at_the_worlds_rate_at_once(player: Player) -> None:
+    player.app.settings.speed = 0.25  # a frame takes 0.27 seconds
     player.app.apply_settings()
+    player.down(pygame.K_TAB)
+    player.frames(10)
+    player.up(pygame.K_TAB)
+    began = time.monotonic()
+    player.frames(2)  # one of them was being made
+    assert time.monotonic() - began < 2 * 4 / 15 + 0.6
+    player.down(pygame.K_TAB)
+    player.frames(10)
+    player.up(pygame.K_TAB)
+    index, began = player.shown.index, time.monotonic()
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.shown.index < index)
+    assert time.monotonic() - began < 2 * 4 / 15 + 0.6
+
+
+def test_the_rate_is_that_of_frames_made_one_after_another(player: Player) -> None:
+    made = player.app.model.figures.finished
+    player.frames(3)
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.app.model.rewinding)
+    player.wait(lambda: not made)
+    player.up(pygame.K_BACKSPACE)
+    player.wait(lambda: len(made) >= 3)
+    player.app.model.mode = "turn-based"
+    player.key(pygame.K_RIGHT)
+    player.wait(lambda: not made)
+
+
+@pytest.mark.parametrize(("speed", "rate", "slow"), [(1, 8, True), (1, 10, False), (4, 10, False), (4, 8, True), (0.25, 3.75, False)])
+def test_a_machine_is_slow_below_60_percent_of_the_worlds_rate(coinrun: genie.World, speed: float, rate: float, slow: bool) -> None:
+    model = ModelThread()
+    model.map, model.speed = ActionMap(coinrun), speed
+    model.figures.finished.extend(number / rate for number in range(30))
+    assert model.slow is slow
+
+
+def test_turn_based_play_is_offered_where_the_world_is_too_slow(player: Player) -> None:
     session = player.app.model.session
     assert session is not None
     quick = session.step
 
     def slow(*arguments: object, **options: object) -> np.ndarray:
-        time.sleep(0.04)
+        time.sleep(0.12)
         return quick(*arguments, **options)  # type: ignore[arg-type]
 
     session.step = slow  # type: ignore[method-assign]
@@ -287,9 +331,42 @@ def test_the_figures_are_those_of_the_thread(player: Player) -> None:
     player.picture("recording")
     player.frames(3)
     player.key(pygame.K_F10)
-    player.wait(lambda: "take" in player.app.memory)
-    branch, first, last = player.app.memory["take"]
-    assert branch == 0 and last > first
+    player.wait(lambda: model.last_take is not None)
+    take = model.last_take
+    assert take is not None and take.branch == 0 and take.last > take.first
+
+
+def test_a_take_ends_with_its_session_and_is_marked_in_it(player: Player) -> None:
+    app, model = player.app, player.app.model
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    player.frames(3)
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.last_take is not None)
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    player.frames(3)
+    before = model.session
+    opening.open_world(app, "coinrun")
+    player.wait(lambda: model.session is not before and model.newest is not None)
+    player.settled()
+    assert model.take is None and model.last_take is None
+    [path] = app.shelf.sessions()
+    first, second = read_session(path).tree[1:]
+    assert first.label.startswith("take 1 (frames ") and second.label.startswith("take 2 (frames ")
+    assert second.kind == "bookmark" and second.start >= first.start + 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_journal_that_stops_is_told_once(player: Player) -> None:
+    session = player.app.model.session
+    assert session is not None and session.journal is not None
+    session.journal._file = Path("/dev/full").open("ab", buffering=0)  # noqa: SIM115
+    player.wait(lambda: any("not written down any more (No space left on device)" in line for line in player.app.log))
+    player.frames(3)
+    assert sum("not written down any more" in line for line in player.app.log) == 1
+    player.app.close()
+    assert len(player.app.shelf.sessions()) == 1
 
 
 def test_an_error_in_the_model_thread_reaches_the_user_and_the_session_is_kept(player: Player) -> None:
@@ -322,8 +399,6 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     assert not list(player.app.shelf.place("journals").iterdir())
     again = Player(type(player.app)())
     again.app.worlds["coinrun"] = coinrun
-    from player.screens.home import Home
-
     again.app.reset_to(Home(again.app))
     assert again.app.settings.last_session == str(path)
     again.press("continue")
@@ -334,6 +409,41 @@ def test_closing_the_window_keeps_the_session_and_it_goes_on(player: Player, coi
     again.frames(2)
     again.app.close()
     assert again.app.shelf.sessions() == [path]
+
+
+def test_a_session_that_cannot_be_kept_is_offered_at_home_and_told_in_the_terminal(
+    player: Player, coinrun: genie.World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    player.frames(3)
+    (player.app.shelf.folder / "sessions").write_text("in the way of the folder")
+    player.app.close()
+    assert "could not be kept" in capsys.readouterr().err
+    [journal] = player.app.shelf.crashed()
+    again = Player(type(player.app)())
+    again.app.worlds["coinrun"] = coinrun
+    again.app.reset_to(Home(again.app))
+    again.press(f"recover:{journal.name}")
+    again.to("Pause")
+    assert again.shown.index >= 3
+    (player.app.shelf.folder / "sessions").unlink()
+    again.app.close()
+    assert len(again.app.shelf.sessions()) == 1 and again.app.shelf.crashed() == []
+
+
+def test_leaving_during_an_export_stops_it_and_keeps_the_session(player: Player) -> None:
+    player.frames(3)
+    player.pause()
+    session = player.app.model.session
+    assert session is not None
+    session.recording.append(0, np.resize(session.recording.rows(0), 20_000))  # a quarter of an hour
+    export = Export(player.app, branch=0)
+    player.app.push(export)
+    player.press("kind:mp4")
+    player.wait(lambda: export._progress[0] > 0)
+    began = time.monotonic()
+    player.app.close()
+    assert time.monotonic() - began < 5
+    assert len(player.app.shelf.sessions()) == 1
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from PIL import Image
 import genie
 from genie.sessions.reading import read_session
 from genie.sessions.session import Session
-from player import capture
+from player import capture, opening
 from player import settings as user
 from player.app import App
 from player.launch import open_app
@@ -34,6 +34,7 @@ from player.screens.lab import Lab
 from player.screens.library import Library
 from player.screens.studio import Studio
 from player.screens.timeline import Timeline
+from player.shelf import Shelf
 
 
 def quiet(app: App) -> bool:
@@ -129,6 +130,10 @@ def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_wit
     home.post(pygame.DROPFILE, file=str(tmp_path / "level.png"))
     home.to("Studio")
     assert np.array_equal(screen(home, Studio).painting.frame, picture)
+    home.press("play")
+    home.to("Play")
+    home.settled()
+    assert home.app.model.facts is not None and np.array_equal(home.app.model.facts.first, picture)
     session = Session.start(coinrun, seed=4)
     for _ in range(5):
         session.step("right")
@@ -140,6 +145,75 @@ def test_a_dropped_picture_opens_the_studio_and_a_dropped_session_is_gone_on_wit
     assert home.shown.index == 5 and np.array_equal(home.shown.frame, last)
     home.post(pygame.DROPFILE, file=str(tmp_path / "letter.txt"))
     assert any("neither a session, a picture nor a world" in line for line in home.app.log)
+
+
+def test_a_kept_session_that_is_opened_again_while_it_is_open_loses_nothing(home: Player, coinrun: genie.World) -> None:
+    app = home.app
+    app.worlds["coinrun"] = coinrun
+    session = Session.start(coinrun, seed=4)
+    for _ in range(3):
+        session.step("right")
+    path = app.shelf.place("sessions") / "kept.session"
+    session.save(path)
+    session.close()
+    for _ in range(2):
+        opening.open_session(app, path)
+        home.wait(lambda: home.screen == "Pause" and app.model.session is not None)
+        home.settled()
+        index = home.shown.index
+        home.key(pygame.K_p)
+        home.wait(lambda index=index: home.shown.index >= index + 3)
+    assert home.shown.index >= 9
+
+    def broken(*arguments: object, **options: object) -> np.ndarray:
+        raise RuntimeError("no more frames")
+
+    playing = app.model.session
+    assert playing is not None
+    playing.step = broken  # type: ignore[method-assign]
+    home.wait(lambda: app.model.error is not None)
+    opening.open_session(app, path)
+    home.wait(lambda: app.model.error is None)
+    home.settled()
+    assert home.shown.index >= 9
+    app.close()
+    assert app.shelf.sessions() == [path] and read_session(path).frames >= 9
+
+
+def test_a_session_of_a_world_that_is_not_installed_says_to_open_that_first(home: Player, coinrun: genie.World, tmp_path: Path) -> None:
+    session = Session.start(coinrun, seed=4)
+    header = session.recording.header
+    session.recording.header = header.model_copy(update={"world": header.world.model_copy(update={"name": "mine", "weights": "0" * 64})})
+    session.save(tmp_path / "take.session")
+    session.close()
+    home.post(pygame.DROPFILE, file=str(tmp_path / "take.session"))
+    home.wait(lambda: any("'mine', which is not installed: open that world first" in line for line in home.app.log))
+
+
+def test_a_window_that_loses_the_focus_while_a_world_opens_stands_still(home: Player, coinrun: genie.World) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    home.app.work(lambda: time.sleep(0.3))
+    opening.open_world(home.app, "coinrun")
+    home.post(pygame.WINDOWFOCUSLOST)
+    home.to("Pause")
+    home.turns(0.2)
+    assert home.shown.index == 0
+    home.post(pygame.WINDOWFOCUSGAINED)
+    opening.open_world(home.app, "coinrun")
+    home.to("Play")
+    home.frames(1)
+
+
+def test_a_session_with_a_mark_and_no_frame_is_kept(coinrun: genie.World, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    session = Session.start(coinrun)
+    shelf.keep(session)
+    assert shelf.sessions() == []
+    session.bookmark("the beginning")
+    shelf.keep(session)
+    session.close()
+    [path] = shelf.sessions()
+    assert read_session(path).tree[1].label == "the beginning"
 
 
 def test_a_pad_alone_goes_everywhere(player: Player) -> None:

@@ -95,6 +95,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "deep JSON": (lambda files: files.update({"session.json": b"[" * 100_000}), "session.json"),
     "another schema": (contents(lambda c: c["header"].update(schema_version=99)), "schema version 99.*update"),
     "unknown field": (contents(lambda c: c.update(code="import os")), "code: Extra inputs"),
+    "a world's name that is a path": (contents(lambda c: c["header"]["world"].update(name="../world")), "world.name: String should match"),
     "missing steps": (lambda files: files.pop("steps/tokens.bin"), "has no steps/tokens.bin"),
     "changed steps": (lambda files: files.update({"steps/action.bin": bytes(len(files["steps/action.bin"]))}), "sha256"),
     "short steps": (put("steps/action.bin", b"\0\0"), "has 2 bytes; .* need"),

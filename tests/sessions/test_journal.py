@@ -148,6 +148,14 @@ def test_a_crashed_session_is_listed_recovered_and_then_no_longer_listed(log: Pa
     assert again.cursor == (2, 6)
 
 
+def test_a_session_that_could_not_be_saved_is_listed_like_a_crashed_one(coinrun: genie.World, tmp_path: Path) -> None:
+    session = Session.start(coinrun, journal=tmp_path / "one")
+    session.step("right")
+    session.close(recoverable=True)
+    assert crashed_journals(tmp_path) == [tmp_path / "one"]
+    assert read_session(tmp_path / "one").frames == 1
+
+
 def test_a_journal_that_is_being_played_is_neither_crashed_nor_free(coinrun: genie.World, tmp_path: Path) -> None:
     session = Session.start(coinrun, journal=tmp_path / "live")
     session.step("right")
@@ -198,6 +206,28 @@ def test_records_with_a_right_checksum_and_nonsense_in_them_are_refused(log: Pat
         (log / "log.bin").write_bytes(whole + _FRAMING.pack(kind, len(data), _checksum(kind, data)) + data)
         with pytest.raises(genie.SessionError):
             read_session(log)
+
+
+def test_a_removed_journal_leaves_other_files_of_its_folder_alone(log: Path, coinrun: genie.World) -> None:
+    (log / "notes.txt").write_text("mine")
+    session = Session.open(log, coinrun)
+    session.close(remove_journal=True)
+    assert [file.name for file in log.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_for_temporary_files_costs_time_and_nothing_else(coinrun: genie.World) -> None:
+    session = Session.start(coinrun, seed=3)
+    session._frames._store._file.close()
+    session._frames._store._file = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115
+    session._states._file.close()
+    session._states._file = Path("/dev/full").open("r+b")  # noqa: SIM115
+    shown = [session.step("right") for _ in range(4)]
+    session._states.put((0, 4), session._model.rollout.snapshot())
+    assert session._states.full
+    session.seek(2)
+    assert np.array_equal(session.frame, shown[1])
+    session.close()
 
 
 def test_a_full_disk_does_not_end_the_play(coinrun: genie.World, tmp_path: Path) -> None:

@@ -265,16 +265,16 @@ class Session:
         edit = self.recording.branch(self._owner())
         if edit.kind != "edit" or edit.start != self.index:
             raise GenieError("go to an edited frame first: its persistence is tried from there.")
-        self._model.go((edit.id, edit.start))
-        rollout = self._model.rollout
-        here = rollout.snapshot()
-        self._model.take_on(edit.id)
-        tokens = []
-        for _ in range(frames):
-            later = rollout.step(self.world.action_table.idle)
-            tokens.append(rollout.tokens)
-        rollout.restore(here)
-        return self._still_there(edit, later, np.stack(tokens))
+        made, tokens = self._ahead(self.world.action_table.idle, frames, edit)
+        return self._still_there(edit, made[-1], tokens)
+
+    def ahead(self, action: Action | str | int, frames: int) -> np.ndarray:
+        """What `step` would give if this action were held from the cursor on: uint8 [frames, H, W, 3], to the bit; nothing is recorded.
+
+        Raises:
+            ActionError: the world has no such action.
+        """
+        return self._ahead(self.world.action_table.find(action), frames, self._here())[0]
 
     def bookmark(self, label: str = "") -> int:
         """Mark the cursor's place; returns the id to `seek` to."""
@@ -344,6 +344,17 @@ class Session:
         inherited = {"salt": parent.salt, "sampling": parent.sampling}
         branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
         return self.recording.add_branch(branch, edit).id
+
+    def _ahead(self, action: Action, frames: int, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
+        """Frames and tokens of steps from the cursor on, with a branch's dice."""
+        self._model.go((self._owner(), self.index))
+        rollout = self._model.rollout
+        here = rollout.snapshot()
+        self._model.take_on(branch.id)
+        steps = [(rollout.step(action), rollout.tokens) for _ in range(frames)]
+        rollout.restore(here)
+        made, tokens = (np.stack(part) for part in zip(*steps, strict=True))
+        return made, tokens
 
     def _fresh_salt(self) -> int:
         return 1 + max(branch.salt for branch in self.tree)

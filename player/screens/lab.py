@@ -163,22 +163,12 @@ class Lab(Screen):
         self.rebuild()
 
     def _rollouts(self, actions: list[Action]) -> Generator[dict[int, Roll], None, dict[int, Roll]]:
-        """All actions in one batch from the frames before the cursor, a frame a slice (model thread)."""
-        session = self.app.model.settle()
-        first = max(0, session.index - session.world.engine.context)
-        clip = np.stack([session.frame_at(index) for index in range(first, session.index + 1)])
-        if first == 0:
-            clip = np.concatenate([session.recording.prompt[:-1], clip])
-        batch = session.world.start_batch([clip] * len(actions), [session.seed] * len(actions))
-        made = [np.stack([clip[-1]] * len(actions))]
-        for _ in range(FRAMES):
-            yield {}
-            made.append(batch.step(actions))
-        films = np.stack(made, axis=1)  # [A, T, H, W, 3]
+        """What each action would do at the cursor, an action a slice (model thread)."""
         rolls: dict[int, Roll] = {}
-        reach = self._world.scroll_reach
-        for action, film in zip(actions, films, strict=True):
-            rolls[action.id] = Roll(film, usual_motion(film, reach), mean_change(film))
+        for action in actions:
+            session = self.app.model.settle()
+            film = np.concatenate([session.frame[None], session.ahead(action, FRAMES)])
+            rolls[action.id] = Roll(film, usual_motion(film, self._world.scroll_reach), mean_change(film))
             yield dict(rolls)
         return rolls
 

@@ -192,6 +192,20 @@ def test_trying_an_edit_leaves_the_session_where_it_was(coinrun: genie.World) ->
     assert session.edit_persistence() is None
 
 
+def test_what_comes_next_is_told_without_playing_it(coinrun: genie.World) -> None:
+    session = Session.start(coinrun, seed=4)
+    for _ in range(6):
+        session.step("right")
+    session.seek(3)
+    ahead = {name: session.ahead(name, 4) for name in ("left", "jump")}
+    assert (session.index, session.branch, len(session.tree), session.recording.frames) == (3, 0, 1, 6)
+    assert not np.array_equal(ahead["left"], ahead["jump"])
+    for name, frames in ahead.items():
+        session.seek(3, 0)
+        assert np.array_equal(frames, [session.step(name) for _ in range(4)])
+    session.close()
+
+
 def test_what_is_pruned_is_marked_with_all_that_grows_from_it_and_can_come_back(coinrun: genie.World) -> None:
     session = Session.start(coinrun)
     for _ in range(4):

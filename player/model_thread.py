@@ -107,7 +107,7 @@ class ModelThread:
         self._view: int | None = None  # frame looked at, when it is not the session's own cursor
         self._driver: Policy | Replay | None = None
         self._stopped: Journal | None = None  # that the user was told of
-        self._checks: list[tuple[int, int]] = []  # (branch, index) where an edit is looked at again
+        self._checks: set[int] = set()  # edits' branches that are to be looked at again
         self.session: Session | None = None  # the model thread's alone
         self.map: ActionMap | None = None
         self.mode: Mode = "real time"
@@ -216,7 +216,7 @@ class ModelThread:
             self._close_session()
         self.session = session
         self.map = ActionMap(session.world) if session is not None else None
-        self._view, self._checks, self.companion = None, [], companion
+        self._view, self._checks, self.companion = None, set(), companion
         self.take = self.last_take = None
         self.hand_over("human")
         self.figures = Figures()
@@ -266,7 +266,7 @@ class ModelThread:
         """Put a painted frame in place of the current one; it is looked at again after 30 frames."""
         session = self.settle()
         session.edit(frame, stick)
-        self._checks.append((session.branch, session.index + PERSISTENCE_FRAMES))
+        self._checks.add(session.branch)
         self.show("edit")
 
     def end_take(self, session: Session) -> str:
@@ -420,9 +420,11 @@ class ModelThread:
         return self.map.choose(reading.controls)
 
     def _check_edits(self, session: Session) -> None:
-        here = (session.branch, session.index)
-        if here in self._checks:
-            self._checks.remove(here)
+        """Tell what is left of an edit so many frames back on the way that was played, whatever branches it took since."""
+        record = session.recording
+        edits = [number for number, *_ in record.line(session.branch) if number in record.edits] if self._checks else []
+        if edits and edits[-1] in self._checks and session.index == record.branch(edits[-1]).start + PERSISTENCE_FRAMES:
+            self._checks.remove(edits[-1])
             kept = session.edit_persistence()
             told = "nothing of it is in the view" if kept is None else f"{kept:.0%} of it is still there"
             self.notes.append(f"{PERSISTENCE_FRAMES} frames after the edit {told}.")

@@ -448,9 +448,18 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     branch = session.recording.branch(session.branch)
     assert branch.kind == "edit" and branch.stick == 5
     assert np.array_equal(session.recording.edits[branch.id], painted)
+    player.frames(8)
+    reached = player.shown.index
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.shown.index < reached - 2)
+    player.up(pygame.K_BACKSPACE)
+    player.down(pygame.K_RIGHT)
+    player.frames(2)
+    player.up(pygame.K_RIGHT)
     player.down(pygame.K_TAB)
     player.wait(lambda: any("30 frames after the edit" in line for line in player.app.log))
     player.up(pygame.K_TAB)
+    assert session.recording.branch(session.branch).kind == "branch"  # on the way that was taken instead, too
     assert quiet(player.app)
 
 

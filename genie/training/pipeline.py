@@ -396,7 +396,8 @@ class Pipeline:
             adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics)
         length = max(settings.slots + 2, min(2 * settings.slots + 2, settings.token_length))
-        plan = RolloutPlan(frames=settings.own_frames, length=length, skip=settings.skip, seed=settings.seed)
+        frames = min(settings.own_frames, self.dataset.info.frames["train"])
+        plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:
             make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
 

@@ -24,6 +24,15 @@ def world_for(app: App, name: str | Path) -> World:
     return app.worlds[str(name)]
 
 
+def known_worlds(app: App) -> list[str]:
+    """The installed worlds by name, and others that were opened, by the path that they were opened by."""
+    from genie.world import installed_worlds
+
+    installed = installed_worlds()
+    paths = {path.resolve() for path in installed.values()}
+    return sorted({*installed, *(name for name in app.worlds if Path(name).resolve() not in paths)})
+
+
 def start(app: App, world: World, prompt: Any = None, seed: int = 0, **sampling: Any) -> None:
     """Begin a session (model thread)."""
     from genie.sessions.session import Session

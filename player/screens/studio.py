@@ -95,6 +95,11 @@ class Studio(Screen):
         flow.newline()
         add_tools(flow, app, self.painting, self._tools, self.rebuild, self._changed)
         flow.heading("Prompts of this world")
+        worlds = opening.known_worlds(app)
+        here = next((name for name in worlds if app.worlds.get(name) is world), world.name)
+        if len(worlds) > 1 and here in worlds:
+            flow.add(Choice("world", "world", worlds, worlds.index(here), lambda place: self._change_world(worlds[place])))
+            flow.newline()
         for prompt in world.prompts:
             flow.add(
                 Picture(
@@ -106,6 +111,14 @@ class Studio(Screen):
                     on=source.name == prompt.name,
                 )
             )
+
+    def _change_world(self, name: str) -> None:
+        def ready(world: World) -> None:
+            self.app.pop()
+            self.app.push(Studio(self.app, world))
+
+        self.app.say(f"Opening {name} …")
+        self.app.work(lambda: opening.world_for(self.app, name), ready, "picture")
 
     def _build_ahead(self, flow: Flow) -> None:
         """What each key does: beside the canvas, as large as fits."""

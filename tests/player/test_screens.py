@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -20,8 +21,10 @@ from letters import faults
 from PIL import Image
 
 import genie
+from genie.bundle import MANIFEST
 from genie.sessions.reading import read_session
 from genie.sessions.session import Session
+from genie.world import installed_worlds
 from player import capture, opening
 from player import settings as user
 from player.app import App
@@ -537,6 +540,22 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     facts = player.app.model.facts
     assert facts is not None and np.array_equal(facts.first, frame)  # what was painted is the state
     assert quiet(player.app)
+
+
+def test_the_studio_changes_to_another_world_that_is_known(player: Player, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(installed_worlds()["coinrun"], tmp_path / "cave"))
+    manifest = json.loads((other / MANIFEST).read_text())
+    (other / MANIFEST).write_text(json.dumps({**manifest, "name": "cave"}))
+    player.app.worlds["cave"] = genie.load_world(other)
+    player.pause()
+    player.press("studio")
+    assert screen(player, Studio).find("world").shown().endswith("‹ coinrun ›")
+    player.press("world")
+    player.wait(lambda: isinstance(player.app.screen, Studio) and player.app.screen._world.name == "cave")
+    player.press("play")
+    player.to("Play")
+    player.settled()
+    assert player.app.model.world is not None and player.app.model.world.name == "cave"
 
 
 def test_undo_in_the_studio_brings_a_prompts_clip_and_name_back(player: Player, coinrun: genie.World) -> None:

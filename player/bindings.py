@@ -80,10 +80,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "paste": ("ctrl+v",),
 }
 PAD: dict[str, tuple[str, ...]] = {
-    "left": ("d-left", "stick-left"),
-    "right": ("d-right", "stick-right"),
-    "up": ("d-up", "stick-up"),
-    "down": ("d-down", "stick-down"),
+    "left": ("d-left", "stick-left", "right-stick-left"),
+    "right": ("d-right", "stick-right", "right-stick-right"),
+    "up": ("d-up", "stick-up", "right-stick-up"),
+    "down": ("d-down", "stick-down", "right-stick-down"),
     "act": ("a",),
     "act 2": ("x",),
     "pause": ("start", "b"),

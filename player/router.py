@@ -22,6 +22,7 @@ ARROWS = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pyg
 PRESSES = (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_SPACE)
 MOUSE = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION, pygame.MOUSEWHEEL)
 TRIGGERS = {4: "lt", 5: "rt"}  # axes of a mapped gamepad
+RIGHT_STICK = (2, 3)  # too: it means directions also where the other stick chooses among buttons, for single steps in a pause
 
 
 class Router:
@@ -72,6 +73,9 @@ class Router:
                 self._up(token, self._buttons)
         elif kind in (pygame.CONTROLLERBUTTONDOWN, pygame.CONTROLLERBUTTONUP):
             self._button(event.button, kind == pygame.CONTROLLERBUTTONDOWN)
+        elif kind == pygame.CONTROLLERAXISMOTION and event.axis in RIGHT_STICK:
+            value = event.value / 32768
+            self._sides("right-stick", value if event.axis == RIGHT_STICK[0] else None, value if event.axis == RIGHT_STICK[1] else None)
         elif kind == pygame.CONTROLLERAXISMOTION:
             self._axis(event.axis, event.value / 32768)
         elif getattr(event, "instance_id", None) in self._mapped:

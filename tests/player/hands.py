@@ -283,6 +283,17 @@ class Gamepad(Keyboard):
                 pygame.event.pump()  # SDL looks at its pads now
         self.heard(pygame.CONTROLLERBUTTONUP)
 
+    def stick(self, right: float) -> None:
+        """The right stick goes to the right, or back to the middle."""
+        self._pad.axis(2, right)
+        self.heard(pygame.CONTROLLERAXISMOTION)
+
+    def trigger(self) -> None:
+        """The right trigger is pressed and let go."""
+        for value in (1.0, -1.0):
+            self._pad.axis(5, value)
+            self.heard(pygame.CONTROLLERAXISMOTION)
+
     def down(self, key: int, mod: int = 0, text: str = "") -> None:
         raise AssertionError("a pad has no keys")
 

@@ -213,3 +213,20 @@ def test_a_pad_is_heard_in_every_window_that_is_opened_after_another(opened: Ope
         app = opened()
         Gamepad(app).button(B)
         app.close()
+
+
+def test_a_pad_takes_single_steps_in_a_direction_while_the_world_is_paused(opened: Opened, coinrun: genie.World) -> None:
+    app = opened(coinrun, seed=1)
+    hands = Gamepad(app)
+    hands.wait(lambda: app.model.newest is not None and app.model.newest.index >= 1)
+    hands.pause()
+    hands.settled()
+    before, focus = hands.shown.index, app.screen.focus
+    hands.stick(right=1.0)
+    hands.trigger()
+    hands.wait(lambda: hands.shown.index == before + 1)
+    hands.stick(right=0.0)
+    session = app.model.session
+    assert session is not None
+    assert coinrun.actions[int(session.path().rows["action"][-1])].name == "right"
+    assert app.screen.focus == focus  # it chooses nothing

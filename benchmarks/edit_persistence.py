@@ -3,7 +3,7 @@
 python benchmarks/edit_persistence.py --sheet edits.png
 
 A crate, a pillar of three, a block of wall and a coin, cut from the world's own prompts, are put on the ground beside the agent in each
-of the twelve levels. The sheet shows, per level and thing: the frame as painted, one frame on, 30 frames on.
+of the twelve levels. The sheet shows, per level and thing, with hold: the frame as painted, one frame on, 30 frames on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from genie.pictures import grid
 from genie.sessions.session import PERSISTENCE_FRAMES, Session
 
 IDLE = 18  # frames before the edit: the agent has landed, the context is full
-STICKS = (1, 5, 15)
+WAYS = ((1, False), (5, False), (15, False), (5, True))  # stick, hold
 FAR = range(8, 28)  # pixels from the middle, where the agent is
 EMPTY, SOLID = 250, 300  # sums of red, green and blue: the sky is darker, the ground lighter
 RUN = 12  # frames to the right
@@ -63,12 +63,12 @@ def walked(session: Session) -> int:
 
 
 def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = None) -> None:
-    """Print the share of the painted pixels that are still there, per thing and `stick`, and how far one runs with a wall in the way."""
+    """Print the share of the painted pixels that are still there, per thing and way, and how far one runs with a wall in the way."""
     opened = genie.load_world(world, backend=backend)
-    found: dict[tuple[str, int], list[float]] = {}
+    found: dict[tuple[str, int, bool], list[float]] = {}
     kept: dict[str, list[float]] = {}
     rows: list[np.ndarray] = []
-    runs: list[tuple[int, int, int]] = []
+    runs: list[tuple[int, list[int], int]] = []
     for prompt in opened.prompts:
         session = Session.start(opened, prompt.frames, seed=3)
         for _ in range(IDLE):
@@ -77,12 +77,12 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
         row: list[np.ndarray] = []
         for name, thing in things(opened).items():
             box = free_place(before, thing.shape[:2])
-            for stick in STICKS if box is not None else ():
+            for stick, hold in WAYS if box is not None else ():
                 painted = before.copy()
                 painted[box] = thing
                 session.seek(place[1], place[0])
-                session.edit(painted, stick)
-                found.setdefault((name, stick), []).append(session.try_edit() or 0.0)
+                session.edit(painted, stick, hold)
+                found.setdefault((name, stick, hold), []).append(session.try_edit() or 0.0)
             if box is not None:
                 held = np.stack([before, *[painted] * PERSISTENCE_FRAMES])
                 made = opened.reconstruct(held)[-1]
@@ -94,19 +94,24 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
         session.seek(place[1], place[0])
         far = walked(session)
         if box is not None and far >= OPEN_WAY:
-            session.seek(place[1], place[0])
             painted = before.copy()
             painted[box] = np.tile(things(opened)["wall"], (2, 1, 1))[:WALL_HEIGHT]
-            session.edit(painted, STICKS[1])
-            runs.append((box[1].start - 34, walked(session), far))  # the agent's right side is two pixels from the middle
+            stopped = []
+            for hold in (False, True):
+                session.seek(place[1], place[0])
+                session.edit(painted, hold=hold)
+                stopped.append(walked(session))
+            runs.append((box[1].start - 34, stopped, far))  # the agent's right side is two pixels from the middle
         session.close()
     print(f"{opened.backend}: painted pixels still there after {PERSISTENCE_FRAMES} frames; levels where half of them are")
-    for (name, stick), shares in found.items():
-        print(f"{name:7} stick {stick:2}: {np.mean(shares):4.0%}   {sum(share >= 0.5 for share in shares)} of {len(shares)}")
+    for (name, stick, hold), shares in found.items():
+        half = sum(share >= 0.5 for share in shares)
+        print(f"{name:7} stick {stick:2}{', hold' if hold else '':6}: {np.mean(shares):4.0%}   {half} of {len(shares)}")
     for name, shares in kept.items():
         print(f"{name:7} the tokenizer alone, told so in every frame: {np.mean(shares):4.0%}")
     for free, stopped, far in runs:
-        print(f"a wall {free} pixels to the right: the view scrolls {stopped} pixels in {RUN} frames, {far} without it")
+        told = f"{stopped[0]} pixels in {RUN} frames, {stopped[1]} with hold, {far} without the wall"
+        print(f"a wall {free} pixels to the right: the view scrolls {told}")
     if sheet is not None:
         Image.fromarray(grid(rows)).save(sheet)
 

@@ -262,10 +262,10 @@ class ModelThread:
         session.seek(index, branch)
         self.show("")
 
-    def edit(self, frame: np.ndarray, stick: int) -> None:
+    def edit(self, frame: np.ndarray, stick: int, hold: bool) -> None:
         """Put a painted frame in place of the current one; it is looked at again after 30 frames."""
         session = self.settle()
-        session.edit(frame, stick)
+        session.edit(frame, stick, hold)
         self._checks.add(session.branch)
         self.show("edit")
 

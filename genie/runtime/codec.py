@@ -23,6 +23,7 @@ class Codec(ABC):
         self.token_shape = (config.token_rows, config.codes)
         self.reach, self._scrolls = config.reach, config.scrolls
         self.code_stride = config.code_stride  # pixels of a cell's side
+        self._fold, self._codes_of_cell = config.fold, config.codes_of_cell
 
     def pack(self, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
         """Codes [B, P, G] and motion [B, 2] -> tokens [B, N, G]."""
@@ -46,6 +47,14 @@ class Codec(ABC):
     def codes(self, tokens: np.ndarray) -> np.ndarray:
         """Tokens [..., N, G] -> the codes among them, [..., P, G]."""
         return tokens[..., : self.code_shape[0], :]
+
+    def tokens_of(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels bool [B, H, W] -> which tokens are codes of their cells, bool [B, N, G]."""
+        (batch, height, width), side, fold = pixels.shape, self.code_stride, self._fold
+        cells = pixels.reshape(batch, height // side, side, width // side, side).any(axis=(2, 4))
+        folded = cells.reshape(batch, height // side // fold, fold, width // side // fold, fold).swapaxes(2, 3)
+        codes = folded.reshape(batch, self.code_shape[0], fold * fold).repeat(self._codes_of_cell, axis=-1)
+        return np.pad(codes, ((0, 0), (0, self.token_shape[0] - self.code_shape[0]), (0, 0)))
 
     def paint(self, frames: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """Frames uint8 [B, H, W, 3] and what the next ones add, int [B, N, G] -> the next frames."""

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from genie.errors import GenieError
+from genie.metrics import ALIKE_LEVELS
 from genie.runtime.actions import Action, ActionTable
+from genie.runtime.codec import Codec
 from genie.runtime.engine import Engine, State
 from genie.runtime.noise import uniform
 from genie.runtime.sampling import Sampling
+
+BETWEEN = 32  # levels of 255 that a pixel may be off from any mixture of the paint and what stood under it, and still be one
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,38 @@ class _Past:
     frame: np.ndarray  # uint8 [B, H, W, 3]
     actions: np.ndarray  # int [B]
     codes: np.ndarray  # int [B, N, G]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something painted that stays where it was put, scrolling with the picture: a frame with it and the frame as it was before it,
+    uint8 [B, H, W, 3], and how far both have scrolled since, int64 [B, 2]."""
+
+    painted: np.ndarray
+    before: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def of(cls, painted: np.ndarray, before: np.ndarray) -> Held:
+        """Just painted."""
+        return cls(painted.copy(), before.copy(), np.zeros((len(painted), 2), np.int64))
+
+    def put_back(self, frames: np.ndarray) -> np.ndarray:
+        """Frames with the paint again where it has faded into what stood under it; another colour is something in front, and stays."""
+        painted, before = (_moved(picture, self.offset) for picture in (self.painted, self.before))
+        way, gone = (picture.astype(np.float32) - before for picture in (painted, frames))
+        share = (way * gone).sum(-1, keepdims=True) / np.maximum((way * way).sum(-1, keepdims=True), 1)  # of the paint that is left
+        mixed = np.abs(gone - np.clip(share, 0, 1) * way).max(-1, keepdims=True) <= BETWEEN
+        off = np.abs(frames.astype(np.int16) - painted).max(-1, keepdims=True) > ALIKE_LEVELS
+        return np.where(way.any(-1, keepdims=True) & mixed & off, painted, frames)
+
+    def scrolled(self, motion: np.ndarray) -> Held:
+        """After the picture has scrolled by int [B, 2]."""
+        return replace(self, offset=self.offset + motion)
+
+    def without(self, changed: np.ndarray) -> Held:
+        """Without those pixels, bool [B, H, W, 1], of the present frame: something else was painted there."""
+        return replace(self, painted=np.where(_moved(changed, -self.offset), self.before, self.painted))
 
 
 @dataclass(frozen=True)
@@ -52,6 +88,7 @@ class Snapshot:
     sampling: Sampling
     history: tuple[_Past, ...]
     backend: str  # whose arrays the state holds
+    held: tuple[Held, ...] = ()
 
 
 @dataclass
@@ -68,6 +105,7 @@ class BatchRollout:
     index: int = 0  # frames made since the prompt
     salts: tuple[int, ...] = ()
     history: list[_Past] = field(default_factory=list)
+    held: tuple[Held, ...] = ()  # what was painted to stay
 
     @classmethod
     def begin(cls, engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, seeds: Sequence[int]) -> BatchRollout:
@@ -101,8 +139,11 @@ class BatchRollout:
                 for seed, salt in zip(self.seeds, self.salts, strict=True)
             ]
         )
+        begun = self.state.copy() if self.held else None
         self.tokens = self.engine.step(self.state, ids, noise, self.sampling)
         self._remember(_Past(self.state.frame, ids, self.tokens))
+        if begun is not None:
+            self._put_back(begun)
         return self.frames
 
     def relive(self, step: _Past, settled: np.ndarray) -> None:
@@ -113,13 +154,16 @@ class BatchRollout:
 
     def _remember(self, step: _Past) -> None:
         self.index += 1
+        if self.held:
+            scrolled = self.engine.codec.motion(step.codes)
+            self.held = tuple(held.scrolled(scrolled) for held in self.held)
         self.history.append(step)
         del self.history[: -self.engine.context - 2]  # every frame that a slot in the context has read
 
     def snapshot(self) -> Snapshot:
         """What `restore` needs to continue from here, to the bit."""
-        history = tuple(self.history)
-        return Snapshot(self.state.copy(), self.tokens, self.index, self.seeds, self.salts, self.sampling, history, self.engine.name)
+        history, name = tuple(self.history), self.engine.name
+        return Snapshot(self.state.copy(), self.tokens, self.index, self.seeds, self.salts, self.sampling, history, name, self.held)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this rollout (or of one of the same world and batch size)."""
@@ -131,14 +175,17 @@ class BatchRollout:
         if theirs.frame.shape != ours.frame.shape or theirs.memory.shape != ours.memory.shape:
             raise GenieError("the snapshot is of another world or batch size; restore it where it was taken.")
         self.state, self.tokens = snapshot.state.copy(), snapshot.tokens
-        self.index, self.history = snapshot.index, list(snapshot.history)
+        self.index, self.history, self.held = snapshot.index, list(snapshot.history), snapshot.held
         self.seeds, self.salts, self.sampling = snapshot.seeds, snapshot.salts, snapshot.sampling
 
-    def edit(self, frames: np.ndarray, stick: int = 5) -> None:
+    def edit(self, frames: np.ndarray, stick: int = 5, hold: bool = False) -> None:
         """Put edited frames uint8 [B, H, W, 3] in place of the current ones and go on from them.
 
         The changed pixels are also put into the frames before, where the picture had them then, `stick` context frames in all, and those
         frames get the codes of what they show now: so the world takes them for something that came and stayed.
+
+        Args:
+            hold: whenever the world lets go of what was painted, put it back (see `Held`).
         """
         if frames.shape != self.state.frame.shape or frames.dtype != np.uint8:
             raise GenieError(f"an edited frame must be uint8 {self.state.frame.shape[1:]}, not {frames.dtype} {frames.shape[1:]}.")
@@ -146,6 +193,9 @@ class BatchRollout:
             raise GenieError("stick is how many context frames take the edit; it must be 1 or more.")
         codec, history = self.engine.codec, self.history
         changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
+        self.held = tuple(held.without(changed) for held in self.held)
+        if hold:
+            self.held = (*self.held, Held.of(frames, self.state.frame))
         first, back = max(0, len(history) - stick), np.zeros((len(frames), 2), np.int64)
         for past in range(len(history) - 1, first - 1, -1):
             patched = np.where(_moved(changed, back), _moved(frames, back), history[past].frame)
@@ -163,6 +213,25 @@ class BatchRollout:
             self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, codec.motion(step.codes))
         for past in again:
             self.engine.commit(self.state, history[past].actions, history[past].codes, history[past].frame)
+
+    def _put_back(self, begun: State) -> None:
+        """What is held and has gone in the newest frame comes back: its cells get the codes of that, as if the step from `begun` had
+        drawn them."""
+        codec, (last, step) = self.engine.codec, self.history[-2:]
+        wanted = step.frame
+        for held in self.held:
+            wanted = held.put_back(wanted)
+        changed = (wanted != step.frame).any(axis=-1)
+        if not changed.any():
+            return
+        told = codec.describe(last.frame, wanted)
+        same_scroll = (codec.motion(told) == codec.motion(step.codes)).all(axis=-1)
+        gone = codec.tokens_of(changed) & same_scroll[:, None, None]
+        if gone.any():
+            self.tokens = np.where(gone, told, step.codes)
+            self.history[-1] = replace(step, frame=codec.paint(last.frame, self.tokens), codes=self.tokens)
+            step, settled, self.state = self.history[-1], self.state.settled, begun
+            self.engine.commit(begun, step.actions, step.codes, step.frame, settled)
 
 
 def _moved(pictures: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -260,6 +329,24 @@ class Rollout:
         """Take a recorded step again: the state becomes what that step left, to the bit, in the time of one sampling pass."""
         self._batch.relive(step._past(), step.settled[None])
 
-    def edit(self, frame: np.ndarray, stick: int = 5) -> None:
-        """Put an edited frame uint8 [H, W, 3] in place of the current one; `stick` context frames take the change."""
-        self._batch.edit(frame[None], stick)
+    @property
+    def codec(self) -> Codec:
+        """Frames to tokens and back."""
+        return self._batch.engine.codec
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What was painted to stay, as batches of one."""
+        return self._batch.held
+
+    @held.setter
+    def held(self, value: tuple[Held, ...]) -> None:
+        self._batch.held = value
+
+    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool = False) -> None:
+        """Put an edited frame uint8 [H, W, 3] in place of the current one; `stick` context frames take the change.
+
+        Args:
+            hold: whenever the world lets go of what was painted, it is put back, for as long as this rollout lasts.
+        """
+        self._batch.edit(frame[None], stick, hold)

@@ -175,6 +175,7 @@ class Branch(BaseModel):
     salt: int = Field(default=0, ge=0, lt=2**63)
     sampling: Sampling = Sampling()
     stick: int = Field(default=0, ge=0, le=MAX_STICK)  # context frames that take an edit
+    hold: bool = False  # what an edit painted is put back whenever the world lets go of it
     length: int = Field(default=0, ge=0, le=MAX_FRAMES)  # frames of its own
     pruned: bool = False
 

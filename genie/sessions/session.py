@@ -226,17 +226,18 @@ class Session:
         self.recording.set_cursor((number, self.index))
         return number
 
-    def edit(self, frame: np.ndarray, stick: int = 5) -> int:
+    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool = False) -> int:
         """Put an edited frame uint8 [H, W, 3] in place of the one at the cursor: begins a branch, goes there and returns its id.
 
         Args:
             stick: how many context frames take the edit, 1 to 10,000.
+            hold: whenever the world lets go of what was painted, put it back; on this branch and those that grow from it.
         """
         if not 1 <= stick <= MAX_STICK:
             raise GenieError(f"stick is how many context frames take the edit: 1 to {MAX_STICK:,}, not {stick}.")
         self._model.go((self._owner(), self.index))
-        self._model.edit(len(self.recording), frame, stick)  # refuses a wrong frame before anything is noted
-        number = self._begin("edit", edit=frame.copy(), stick=stick)
+        self._model.edit(len(self.recording), frame, stick, hold)  # refuses a wrong frame before anything is noted
+        number = self._begin("edit", edit=frame.copy(), stick=stick, hold=hold)
         self.recording.set_cursor((number, self.index))
         return number
 

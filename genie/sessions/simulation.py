@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from genie.runtime.actions import Action
-from genie.runtime.rollout import Recorded, Snapshot
+from genie.runtime.rollout import Held, Recorded, Snapshot
 from genie.sessions.frames import Frames
 from genie.sessions.recording import Place, Recording, step_of
 from genie.sessions.states import SPACING, StateStore
@@ -58,10 +58,10 @@ class Simulation:
         """Remember the state, so that coming back takes a millisecond (as long as few others are remembered after it)."""
         self._keep(self.place, self.rollout.snapshot())
 
-    def edit(self, branch: int, frame: np.ndarray, stick: int) -> None:
+    def edit(self, branch: int, frame: np.ndarray, stick: int, hold: bool) -> None:
         """Put an edited frame in place of the current one, as the beginning of this branch."""
         self.keep()
-        self.rollout.edit(frame, stick)
+        self.rollout.edit(frame, stick, hold)
         self.place = (branch, self.place[1])
 
     def go(self, place: Place, fresh: bool = False) -> None:
@@ -92,6 +92,7 @@ class Simulation:
             yield from self._relive(line, at, whole=False)
         else:
             yield from self._relive(line, at)
+        self.rollout.held = self._held(line)
         self.place = place
         self.keep()
 
@@ -139,6 +140,20 @@ class Simulation:
                     if whole:
                         self._pass((number, index))
                     yield
+
+    def _held(self, line: Line) -> tuple[Held, ...]:
+        """What was painted to stay on a path, where it is at the path's end."""
+        record, codec = self._recording, self.rollout.codec
+        held: list[Held] = []
+        for number, first, last in line:
+            branch = record.branch(number)
+            if number in record.edits and branch.parent is not None:
+                painted, before = record.edits[number][None], self._frames.at(branch.parent, first)[None]
+                changed = (painted != before).any(axis=-1, keepdims=True)
+                held = [one.without(changed) for one in held] + ([Held.of(painted, before)] if branch.hold else [])
+            scrolled = codec.motion(record.rows(number)["tokens"][: last - first]).sum(axis=0)[None]
+            held = [one.scrolled(scrolled) for one in held]
+        return tuple(held)
 
     def _recorded(self, branch: int, index: int) -> Recorded:
         """A step as the rollout takes it, its frame as it was before an edit."""

@@ -44,6 +44,7 @@ class Edit(Screen):
         looks = [prompt.frames[-1] for prompt in world.prompts]
         self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
         self._stick = 5
+        self._hold = True
         self._kept: Kept | None = None
         self.persistence: str = ""
 
@@ -76,6 +77,11 @@ class Edit(Screen):
                 "How many of the last frames in the context take the edit: more make it last.",
             )
         )
+        flow.add(
+            Button(
+                "hold", f"hold: {'yes' if self._hold else 'no'}", self._change_hold, "What the world lets go of is put back.", on=self._hold
+            )
+        )
         flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE_FRAMES} frames on if nobody acts."))
         flow.add(Button("revert", "Start over", self._revert))
         flow.newline()
@@ -92,6 +98,10 @@ class Edit(Screen):
 
     def _set_stick(self, index: int) -> None:
         self._stick = STICKS[index]
+
+    def _change_hold(self) -> None:
+        self._hold = not self._hold
+        self.rebuild()
 
     def _changed(self) -> None:
         self.rebuild()
@@ -119,14 +129,14 @@ class Edit(Screen):
         self.rebuild()
 
     def _apply(self) -> None:
-        painted, stick = self.painting.frame.copy(), self._stick
+        painted, stick, hold = self.painting.frame.copy(), self._stick, self._hold
         if np.array_equal(painted, self._before):
             self.app.say("Nothing is painted yet.")
             return
 
         def work() -> None:
             self._go_there()
-            self.app.model.edit(painted, stick)
+            self.app.model.edit(painted, stick, hold)
 
         self.app.work(work, lambda _: opening.back_to_play(self.app))
 
@@ -137,7 +147,7 @@ class Edit(Screen):
             self.app.model.seek(self._index, self._branch)
 
     def _check(self) -> None:
-        painted, stick = self.painting.frame.copy(), self._stick
+        painted, stick, hold = self.painting.frame.copy(), self._stick, self._hold
         if np.array_equal(painted, self._before):
             self.app.say("Nothing is painted yet.")
             return
@@ -145,7 +155,7 @@ class Edit(Screen):
         def work() -> float | None:
             self._go_there()
             session = self.app.model.settle()
-            session.edit(painted, stick)
+            session.edit(painted, stick, hold)
             share = session.try_edit(PERSISTENCE_FRAMES)
             tried = session.branch
             self._go_there()  # painting goes on from the same frame

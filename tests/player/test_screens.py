@@ -444,12 +444,14 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     assert np.array_equal(edit.painting.frame, painted)
     player.down(pygame.K_TAB)
     player.up(pygame.K_TAB)
+    assert edit.find("hold").shown() == "hold: yes"
+    player.press("hold")
     player.press("apply")
     player.to("Play")
     session = player.app.model.session
     assert session is not None
     branch = session.recording.branch(session.branch)
-    assert branch.kind == "edit" and branch.stick == 5
+    assert branch.kind == "edit" and branch.stick == 5 and not branch.hold
     assert np.array_equal(session.recording.edits[branch.id], painted)
     player.frames(8)
     reached = player.shown.index

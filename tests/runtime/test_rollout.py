@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import genie
+from genie.metrics import still_painted
+from genie.runtime.rollout import Held
 
 SCRIPT = ["right"] * 6 + ["right+jump"] * 4 + ["left"] * 5 + ["noop"] * 3
 
@@ -155,6 +157,74 @@ def test_an_edit_was_where_the_picture_had_it_before(coinrun: genie.World) -> No
     assert all(np.array_equal(step.frame, old) for step, old in zip(batch.history[:-2], before[:-2], strict=True))
     told = coinrun.engine.codec.describe(batch.history[-3].frame, batch.history[-2].frame)
     assert np.array_equal(batch.history[-2].codes, told)
+
+
+def held_at(offset: tuple[int, int] = (0, 0)) -> Held:
+    """A light square painted on dark ground."""
+    before = np.full((1, 16, 16, 3), (10, 20, 40), np.uint8)
+    painted = before.copy()
+    painted[:, 4:8, 4:8] = (190, 200, 200)
+    return Held.of(painted, before).scrolled(np.array([offset]))
+
+
+def test_held_paint_comes_back_where_it_fades_and_leaves_what_stands_before_it() -> None:
+    held = held_at()
+    for left in (0.0, 0.3, 0.8):  # of the paint
+        shown = (held.before + left * (held.painted.astype(float) - held.before)).astype(np.uint8)
+        shown[0, 5, 5] = (240, 120, 20)  # a figure in front of it
+        shown[0, 12, 12] = 99  # nobody painted there
+        made = held.put_back(shown)
+        assert (made[0, 5, 5] == (240, 120, 20)).all() and (made[0, 12, 12] == 99).all()
+        made[0, 5, 5], made[0, 12, 12] = held.painted[0, 5, 5], held.painted[0, 12, 12]
+        assert np.array_equal(made, held.painted)
+    nearly = np.clip(held.painted.astype(int) + 9, 0, 255).astype(np.uint8)
+    assert np.array_equal(held.put_back(nearly), nearly)  # as good as the tokenizer can: left alone
+
+
+def test_held_paint_scrolls_and_what_is_painted_over_it_is_not_fought() -> None:
+    held = held_at((3, -2))
+    bare = held.before
+    assert (held.put_back(bare) != bare).any(-1)[0].nonzero()[0].min() == 7
+    assert (held.put_back(bare) != bare).any(-1)[0].nonzero()[1].min() == 2
+    over = np.zeros((1, 16, 16, 1), bool)
+    over[:, 7:9] = True  # the upper half of it, where it is now
+    rest = (held.without(over).put_back(bare) != bare).any(-1)[0].nonzero()
+    assert (rest[0].min(), rest[0].max()) == (9, 10)
+    assert np.array_equal(held_at((0, -30)).put_back(bare), bare)  # out of the view
+
+
+def test_what_is_held_stays_where_it_would_go_and_snapshots_hold_it_too(coinrun: genie.World) -> None:
+    rollout = coinrun.start("level-03", seed=3)
+    for _ in range(12):
+        rollout.step("noop")
+    here, before = rollout.snapshot(), rollout.frame
+    painted, box = with_a_wall(before)
+    left = {}
+    for hold in (False, True):
+        rollout.restore(here)
+        assert not rollout.held
+        rollout.edit(painted, hold=hold)
+        made = play(rollout, ["noop"] * 12)
+        left[hold] = still_painted(made[-1], painted, before)[box].mean()
+    assert left[True] > 0.8 and left[False] < 0.2
+    assert np.array_equal(rollout.frame, coinrun.engine.codec.paint(made[-2][None], rollout.tokens[None])[0])  # its codes say so
+    again = rollout.snapshot()
+    first = play(rollout, ["right", "noop", "noop"])
+    rollout.restore(again)
+    assert np.array_equal(play(rollout, ["right", "noop", "noop"]), first)
+
+
+def with_a_wall(frame: np.ndarray) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """The frame with a block of its own ground put on the ground beside the middle, where the sky was, and where that is."""
+    light, (height, width) = frame.astype(int).sum(-1), (12, 8)
+    for left in (*range(40, 54), *range(16, 2, -1)):
+        for top in range(8, 50):
+            box = slice(top, top + height), slice(left, left + width)
+            if light[box].max() < 250 and light[top + height, box[1]].min() > 300:
+                painted = frame.copy()
+                painted[box] = frame[-height:, :width]
+                return painted, box
+    raise AssertionError("no ground")
 
 
 def test_a_wrong_edit_is_refused(coinrun: genie.World) -> None:

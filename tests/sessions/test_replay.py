@@ -45,6 +45,33 @@ def test_edits_re_rolls_and_other_sampling_are_simulated_again_to_the_bit(saved:
     assert (outcome.equal, outcome.frames) == (True, recording.frames)
 
 
+def test_what_an_edit_holds_is_held_again_from_the_record_alone(coinrun: genie.World, tmp_path: Path) -> None:
+    session = Session.start(coinrun, "level-03", seed=3)
+    for _ in range(6):
+        session.step("noop")
+    painted = session.frame
+    painted[10:24, 44:52] = session.frame[-14:, :8]
+    session.edit(painted, hold=True)
+    for name in ("right", "noop", "left", *["noop"] * 4):
+        session.step(name)
+    erased = session.frame
+    erased[:16] = coinrun.prompts[0].frames[-1][:1, :1]
+    session.edit(erased)  # over a part of it
+    for _ in range(100):  # longer than the model's state remembers
+        session.step("noop")
+    place = session.branch, session.index
+    session.save(tmp_path / "take.session")
+    outcome = verify(read_session(tmp_path / "take.session"), coinrun)
+    assert (outcome.equal, outcome.frames) == (True, session.recording.frames)
+    opened = Session.open(tmp_path / "take.session", coinrun)
+    opened.seek(place[1], place[0])
+    assert any(branch.hold for branch in opened.tree)
+    for name in ("noop", "right", "noop"):
+        assert np.array_equal(opened.step(name), session.step(name))
+    for one in (opened, session):
+        one.close()
+
+
 def test_the_first_differing_frame_is_named(saved: Path, coinrun: genie.World) -> None:
     recording = read_session(saved)
     recording.rows(0)["pixels"][41] ^= 1

@@ -145,7 +145,7 @@ class Simulation:
         """What was painted to stay on a path, where it is at the path's end."""
         record, codec = self._recording, self.rollout.codec
         held: list[Held] = []
-        for number, first, last in line:
+        for number, first, last in line if any(record.branch(number).hold for number, _, _ in line) else ():
             branch = record.branch(number)
             if number in record.edits and branch.parent is not None:
                 painted, before = record.edits[number][None], self._frames.at(branch.parent, first)[None]

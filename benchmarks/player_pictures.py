@@ -127,7 +127,7 @@ def main() -> None:
         tour.turns(0.8)
         keep("home")
         tour.press("library")
-        tour.idle()
+        tour.wait(lambda: getattr(app.screen, "kept", None) is not None)
         first = next(widget.key for widget in app.screen.widgets if widget.key.startswith("session:"))
         tour.press(first)
         keep("library")

@@ -64,6 +64,7 @@ class App:
         self.away = False  # another window is in front
         self.apply_settings()
         self._stack: list[Screen] = []
+        self._left = 0  # screens, from the top, that were left because the window closes
         self._toasts: list[tuple[str, float]] = []
         self._presented: Shown | None = None
         self._error: BaseException | None = None
@@ -137,7 +138,9 @@ class App:
 
     def close(self) -> None:
         """End the model thread (it keeps the session) and the window."""
-        self.reset_to()  # what a screen has begun is given up
+        while self._left < len(self._stack):  # what a screen has begun is given up
+            self._left += 1
+            self._stack[-self._left].leave()
         self.model.close()
         while self.model.notes:  # no window shows them any more
             print(self.model.notes.popleft(), file=sys.stderr)

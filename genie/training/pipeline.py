@@ -296,7 +296,7 @@ class Pipeline:
         notes = {name: load_model(self.run, name, model) for name, model in models.items()}
         for name in self.settings.fine_tune:
             _, begun = load_tensors(self.run / name / BEGINNING_FILE)
-            notes[name]["before"] = [*begun.get("before", []), begun]
+            notes[name]["before"] = [*begun.pop("before", []), begun]
         idle = self._idle(latent_actions)
         held_out = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.settings.skip, self.settings.seed)
         path = export_world(

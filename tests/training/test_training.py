@@ -140,6 +140,7 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     dynamics, first = made.training["stages"]["dynamics"], base.manifest.training["stages"]["dynamics"]
     assert dynamics["steps"] == 3 and "thread" in dynamics["machine"]
     assert [(go["steps"], go["machine"]) for go in dynamics["before"]] == [(first["steps"], first["machine"])]
+    assert all("before" not in go for go in dynamics["before"])
     card = (tmp_path / "run" / "world" / "README.md").read_text()
     assert "| dynamics, go 1 |" in card and "| dynamics, go 2 | 0.0 | 3 |" in card
     assert log_of(tmp_path / "run", "dynamics")[0]["loss"] < 0.9 * log_of(smoke_run, "dynamics")[0]["loss"]

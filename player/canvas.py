@@ -37,6 +37,7 @@ class Toolbox:
     size: int = 2
     stamp: int = 0
     mirror: bool = False
+    hold: bool = True
     cut_from: tuple[int, int] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -131,7 +132,7 @@ class Canvas(Widget):
 
     def _begin(self) -> None:
         tools = self.tools
-        self.painting.mirror = tools.mirror
+        self.painting.mirror, self.painting.hold = tools.mirror, tools.hold
         if tools.tool == "pick":
             tools.colour = self.painting.pick(self.at)
         elif tools.tool == "cut":
@@ -228,6 +229,15 @@ def add_tools(
         flow.add(Button(f"tool:{tool}", tool, choose("tool", tool), hints[tool], on=tools.tool == tool))
     flow.add(Choice("size", "size", [str(size) for size in SIZES], SIZES.index(tools.size), lambda index: choose("size", SIZES[index])()))
     flow.add(Button("mirror", "mirror", choose("mirror", not tools.mirror), "Every stroke also left-right reversed.", on=tools.mirror))
+    flow.add(
+        Button(
+            "hold",
+            f"hold: {'yes' if tools.hold else 'no'}",
+            choose("hold", not tools.hold),
+            "Strokes from now on: what the world lets go of is put back. Never a figure, which goes its own way.",
+            on=tools.hold,
+        )
+    )
     flow.add(Button("undo", "undo", lambda: undone(True), f"{app.keys.label('undo')} takes the last stroke back."))
     flow.add(Button("redo", "redo", lambda: undone(False)))
     flow.newline()

@@ -76,8 +76,13 @@ def next_mark(session: Session) -> str:
 
 
 def reset(app: App) -> None:
-    """To the first frame; what was played stays a branch."""
-    app.work(lambda: app.model.seek(0, 0), lambda _: app.say("From the first frame again; what was played is kept as a branch."))
+    """To the first frame, as it was painted if it was; what was played stays a branch."""
+
+    def work() -> None:
+        session = app.model.settle()
+        app.model.seek(0, session.recording.owner(session.branch, 0))
+
+    app.work(work, lambda _: app.say("From the first frame again; what was played is kept as a branch."))
 
 
 def undo(app: App) -> None:

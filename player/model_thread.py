@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -262,12 +262,17 @@ class ModelThread:
         session.seek(index, branch)
         self.show("")
 
-    def edit(self, frame: np.ndarray, stick: int, hold: bool) -> None:
-        """Put a painted frame in place of the current one; it is looked at again after 30 frames."""
+    def edit(self, edits: Sequence[tuple[np.ndarray, bool]], stick: int) -> None:
+        """Put painted frames, each with whether it is held, in place of the current one, one after the other."""
         session = self.settle()
-        session.edit(frame, stick, hold)
-        self._checks.add(session.branch)
+        for frame, hold in edits:
+            session.edit(frame, stick, hold)
+        self.check_later(session.branch)
         self.show("edit")
+
+    def check_later(self, edit: int) -> None:
+        """Say how much of an edit is still there when 30 frames were played from it."""
+        self._checks.add(edit)
 
     def end_take(self, session: Session) -> str:
         """End the take that is being recorded with a mark in the session -> its label; empty: no frames, so no take."""

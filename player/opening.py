@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from genie.sessions.recording import Recording
     from genie.sessions.session import Session
     from player.app import App
+
+Edits = Sequence[tuple[np.ndarray, bool]]  # of `Painting.edits`
 
 
 def world_for(app: App, name: str | Path) -> World:
@@ -33,11 +36,16 @@ def known_worlds(app: App) -> list[str]:
     return sorted({*installed, *(name for name in app.worlds if Path(name).resolve() not in paths)})
 
 
-def start(app: App, world: World, prompt: Any = None, seed: int = 0, **sampling: Any) -> None:
-    """Begin a session (model thread)."""
+def start(app: App, world: World, prompt: Any = None, seed: int = 0, painted: Edits = (), **sampling: Any) -> None:
+    """Begin a session, with what was painted on the prompt's last frame (model thread)."""
     from genie.sessions.session import Session
 
-    app.model.play(Session.start(world, prompt, seed, journal=app.shelf.new_journal(world.name), **sampling))
+    session = Session.start(world, prompt, seed, journal=app.shelf.new_journal(world.name), **sampling)
+    for frame, hold in painted:
+        session.edit(frame, hold=hold)
+    app.model.play(session)
+    if painted:
+        app.model.check_later(session.branch)
 
 
 def open_world(app: App, name: str | Path, prompt: Any = None, seed: int = 0) -> None:
@@ -46,9 +54,9 @@ def open_world(app: App, name: str | Path, prompt: Any = None, seed: int = 0) ->
     app.work(lambda: start(app, world_for(app, name), prompt, seed), lambda _: show_play(app), "open")
 
 
-def play_from(app: App, world: World, frames: np.ndarray | str | None, seed: int) -> None:
-    """A new session of the studio's world, from a prompt of the studio."""
-    app.work(lambda: start(app, world, frames, seed), lambda _: show_play(app), "open")
+def play_from(app: App, world: World, frames: np.ndarray, painted: Edits, seed: int) -> None:
+    """A new session of the studio's world, from a clip uint8 [T, H, W, 3] and what was painted on its last frame."""
+    app.work(lambda: start(app, world, frames, seed, painted), lambda _: show_play(app), "open")
 
 
 def open_session(app: App, path: Path) -> None:

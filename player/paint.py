@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 Colour = tuple[int, int, int]
-_States = deque[tuple[np.ndarray, Any]] | list[tuple[np.ndarray, Any]]
+_State = tuple[np.ndarray, np.ndarray, Any]  # frame, loose, source
+_States = deque[_State] | list[_State]
 UNDO = 100  # strokes that can be taken back
 LIKE = 24  # how far two colours may be apart, in each of red, green and blue, to be filled together
 
@@ -21,6 +22,7 @@ class Stamp:
     name: str
     picture: np.ndarray
     mask: np.ndarray
+    moves: bool = False  # goes its own way in the world: it is never held where it was put
 
     @classmethod
     def opaque(cls, name: str, picture: np.ndarray) -> Stamp:
@@ -34,17 +36,29 @@ class Painting:
 
     frame: np.ndarray
     mirror: bool = False  # every stroke also left-right reversed
+    hold: bool = True  # strokes are to stay in the world where they are put
     source: Any = None  # whatever the picture was taken from; undone and redone with it
-    _past: deque[tuple[np.ndarray, Any]] = field(default_factory=lambda: deque(maxlen=UNDO))
-    _future: list[tuple[np.ndarray, Any]] = field(default_factory=list)
+    _past: deque[_State] = field(default_factory=lambda: deque(maxlen=UNDO))
+    _future: list[_State] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.frame = self.frame.copy()
+        self._loose = np.zeros(self.frame.shape[:2], np.bool_)  # last touched by a stroke that is not held
         self.changes = 0
+
+    def edits(self, before: np.ndarray) -> list[tuple[np.ndarray, bool]]:
+        """What leads from a frame to the painted one: frames uint8 [H, W, 3] to put in its place in turn, each with whether it is held.
+
+        What is loose comes first, so that what is held differs from the frame under it by its own pixels only.
+        """
+        changed = (self.frame != before).any(axis=-1)
+        loose = np.where((changed & self._loose)[..., None], self.frame, before)
+        parts = ((loose, False, changed & self._loose), (self.frame.copy(), True, changed & ~self._loose))
+        return [(frame, hold) for frame, hold, part in parts if part.any()]
 
     def begin(self) -> None:
         """Before a stroke: what `undo` comes back to."""
-        self._past.append((self.frame.copy(), self.source))
+        self._past.append(self._state())
         self._future.clear()
         self.changes += 1
 
@@ -59,7 +73,7 @@ class Painting:
     def replace(self, frame: np.ndarray, source: Any = None) -> None:
         """Another picture, as one stroke."""
         self.begin()
-        self.frame, self.source = frame.copy(), source
+        self.frame, self._loose, self.source = frame.copy(), np.zeros_like(self._loose), source
 
     def line(self, start: tuple[int, int], end: tuple[int, int], colour: Colour, size: int) -> None:
         """A line of squares `size` pixels a side, from (x, y) to (x, y)."""
@@ -67,14 +81,15 @@ class Painting:
         for step in range(steps + 1):
             x = round(start[0] + (end[0] - start[0]) * step / steps) - (size - 1) // 2
             y = round(start[1] + (end[1] - start[1]) * step / steps) - (size - 1) // 2
-            self._put(x, y, np.full((size, size, 3), colour, np.uint8), np.ones((size, size), np.bool_))
+            self._put(x, y, np.full((size, size, 3), colour, np.uint8), np.ones((size, size), np.bool_), not self.hold)
         self.changes += 1
 
     def fill(self, at: tuple[int, int], colour: Colour) -> None:
         """The area of like colour around (x, y)."""
         for x in self._both(at[0], 1):
             like = (np.abs(self.frame.astype(np.int16) - self.frame[at[1], x].astype(np.int16)) <= LIKE).all(axis=-1)
-            self.frame[connected(like, (x, at[1]))] = colour
+            area = connected(like, (x, at[1]))
+            self.frame[area], self._loose[area] = colour, not self.hold
         self.changes += 1
 
     def pick(self, at: tuple[int, int]) -> Colour:
@@ -85,7 +100,7 @@ class Painting:
     def stamp(self, at: tuple[int, int], stamp: Stamp) -> None:
         """A stamp with its middle at (x, y)."""
         height, width = stamp.mask.shape
-        self._put(at[0] - width // 2, at[1] - height // 2, stamp.picture, stamp.mask)
+        self._put(at[0] - width // 2, at[1] - height // 2, stamp.picture, stamp.mask, stamp.moves or not self.hold)
         self.changes += 1
 
     def cut(self, one: tuple[int, int], other: tuple[int, int]) -> Stamp:
@@ -94,7 +109,7 @@ class Painting:
         top, bottom = sorted((one[1], other[1]))
         return Stamp.opaque("cut", self.frame[top : bottom + 1, left : right + 1])
 
-    def _put(self, x: int, y: int, picture: np.ndarray, mask: np.ndarray) -> None:
+    def _put(self, x: int, y: int, picture: np.ndarray, mask: np.ndarray, loose: bool) -> None:
         height, width = self.frame.shape[:2]
         for left in self._both(x, mask.shape[1]):
             reverse = left != x
@@ -103,8 +118,8 @@ class Painting:
             x1, y1 = min(width, left + mask.shape[1]), min(height, y + mask.shape[0])
             if x0 < x1 and y0 < y1:
                 part = (slice(y0 - y, y1 - y), slice(x0 - left, x1 - left))
-                target = self.frame[y0:y1, x0:x1]
-                target[counts[part]] = shown[part][counts[part]]
+                self.frame[y0:y1, x0:x1][counts[part]] = shown[part][counts[part]]
+                self._loose[y0:y1, x0:x1][counts[part]] = loose
 
     def _both(self, left: int, width: int) -> tuple[int, ...]:
         """Where a stroke begins, and where its mirror image does."""
@@ -114,10 +129,13 @@ class Painting:
     def _swap(self, taken: _States, kept: _States) -> bool:
         if not taken:
             return False
-        kept.append((self.frame, self.source))
-        self.frame, self.source = taken.pop()
+        kept.append(self._state())
+        self.frame, self._loose, self.source = taken.pop()
         self.changes += 1
         return True
+
+    def _state(self) -> _State:
+        return self.frame.copy(), self._loose.copy(), self.source
 
 
 def connected(like: np.ndarray, start: tuple[int, int]) -> np.ndarray:

@@ -48,7 +48,7 @@ def _figure(frames: Sequence[np.ndarray]) -> list[Stamp]:
             continue
         rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
         part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        stamp = Stamp("figure", patch[part].copy(), differs[part].copy())
+        stamp = Stamp("figure", patch[part].copy(), differs[part].copy(), moves=True)
         clear = float(np.abs(patch[differs].astype(np.int16) - behind).mean())
         if THING[0] <= differs.sum() <= THING[1] and (best is None or clear > best[0]):
             best = (clear, stamp)

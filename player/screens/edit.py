@@ -44,7 +44,6 @@ class Edit(Screen):
         looks = [prompt.frames[-1] for prompt in world.prompts]
         self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
         self._stick = 5
-        self._hold = True
         self._kept: Kept | None = None
         self.persistence: str = ""
 
@@ -77,11 +76,6 @@ class Edit(Screen):
                 "How many of the last frames in the context take the edit: more make it last.",
             )
         )
-        flow.add(
-            Button(
-                "hold", f"hold: {'yes' if self._hold else 'no'}", self._change_hold, "What the world lets go of is put back.", on=self._hold
-            )
-        )
         flow.add(Button("check", "Try it", self._check, f"How much is still there {PERSISTENCE_FRAMES} frames on if nobody acts."))
         flow.add(Button("revert", "Start over", self._revert))
         flow.newline()
@@ -98,10 +92,6 @@ class Edit(Screen):
 
     def _set_stick(self, index: int) -> None:
         self._stick = STICKS[index]
-
-    def _change_hold(self) -> None:
-        self._hold = not self._hold
-        self.rebuild()
 
     def _changed(self) -> None:
         self.rebuild()
@@ -129,14 +119,14 @@ class Edit(Screen):
         self.rebuild()
 
     def _apply(self) -> None:
-        painted, stick, hold = self.painting.frame.copy(), self._stick, self._hold
-        if np.array_equal(painted, self._before):
+        edits, stick = self.painting.edits(self._before), self._stick
+        if not edits:
             self.app.say("Nothing is painted yet.")
             return
 
         def work() -> None:
             self._go_there()
-            self.app.model.edit(painted, stick, hold)
+            self.app.model.edit(edits, stick)
 
         self.app.work(work, lambda _: opening.back_to_play(self.app))
 
@@ -147,19 +137,18 @@ class Edit(Screen):
             self.app.model.seek(self._index, self._branch)
 
     def _check(self) -> None:
-        painted, stick, hold = self.painting.frame.copy(), self._stick, self._hold
-        if np.array_equal(painted, self._before):
+        edits, stick = self.painting.edits(self._before), self._stick
+        if not edits:
             self.app.say("Nothing is painted yet.")
             return
 
         def work() -> float | None:
             self._go_there()
             session = self.app.model.settle()
-            session.edit(painted, stick, hold)
+            tried = [session.edit(frame, stick, hold) for frame, hold in edits]
             share = session.try_edit(PERSISTENCE_FRAMES)
-            tried = session.branch
             self._go_there()  # painting goes on from the same frame
-            session.prune(tried)
+            session.prune(tried[0])
             return share
 
         def told(share: float | None) -> None:

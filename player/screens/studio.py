@@ -36,7 +36,7 @@ class Ahead:
 
 
 class Studio(Screen):
-    """The picture is the state: it is shown as painted, and the world begins with exactly it."""
+    """The picture is the state: it is shown as painted, and the world begins with exactly it, after the clip that it was painted on."""
 
     title = "Prompt studio"
 
@@ -66,24 +66,21 @@ class Studio(Screen):
         """Take a picture uint8 [H, W, 3] as the first frame."""
         self._take(Prompt(name, frame[None]))
 
-    def prompt(self) -> np.ndarray:
-        """What the world would begin with, uint8 [T, H, W, 3]: the shipped clip as it is, or the painted picture alone."""
-        clip: np.ndarray = self.painting.source.frames
-        return clip if np.array_equal(self.painting.frame, clip[-1]) else self.painting.frame[None]
+    def painted(self) -> opening.Edits:
+        """What was painted on the last frame of the clip that the picture was taken from."""
+        return self.painting.edits(self.painting.source.frames[-1])
 
     def build(self, flow: Flow) -> None:
         app, world = self.app, self._world
         source: Prompt = self.painting.source
-        flow.heading(f"First frame: {source.name}" + ("" if len(self.prompt()) > 1 or len(source.frames) == 1 else ", painted on"))
+        flow.heading(f"First frame: {source.name}" + (", painted on" if self.painted() else ""))
         height, width = self.painting.frame.shape[:2]
         self._scale = max(2, min(8, (flow.area.width * 2 // 5) // width, (flow.area.height * 3 // 5) // height))
         canvas = Canvas(self.painting, self._tools, self._scale, self._changed)
         flow.add(canvas)
         self._build_ahead(flow)
         flow.newline()
-        flow.add(
-            Button("play", "Play from here", lambda: opening.play_from(app, world, self.prompt(), self._seed), "Begin with this frame.")
-        )
+        flow.add(Button("play", "Play from here", self._play, "Begin with this frame."))
         flow.add(Choice("seed", "seed", [str(seed) for seed in SEEDS], self._seed, self._set_seed, "Another roll of the dice."))
         flow.add(Button("load", "Load a picture …", lambda: self._choose_file(), "Any picture file; or drop one on the window."))
         flow.add(Button("paste", "Paste", self._paste, f"{app.keys.label('paste')}: the picture or file in the clipboard."))
@@ -111,6 +108,9 @@ class Studio(Screen):
                     on=source.name == prompt.name,
                 )
             )
+
+    def _play(self) -> None:
+        opening.play_from(self.app, self._world, self.painting.source.frames, self.painted(), self._seed)
 
     def _change_world(self, name: str) -> None:
         def ready(world: World) -> None:
@@ -210,15 +210,17 @@ class Studio(Screen):
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        prompt, seed, world = self.prompt().copy(), self._seed, self._world
-        self._asked = self.app.work(lambda: look_ahead(world, prompt, seed), None, "look ahead")
+        prompt, painted, seed, world = self.painting.source.frames, self.painted(), self._seed, self._world
+        self._asked = self.app.work(lambda: look_ahead(world, prompt, painted, seed), None, "look ahead")
 
 
-def look_ahead(world: World, prompt: np.ndarray, seed: int) -> Iterator[Ahead]:
-    """Half a second under each key, a frame a slice (model thread)."""
+def look_ahead(world: World, prompt: np.ndarray, painted: opening.Edits, seed: int) -> Iterator[Ahead]:
+    """Half a second under each key from a clip uint8 [T, H, W, 3] and what was painted on it, a frame a slice (model thread)."""
     actions = [action for action in world.actions if action.kind == "recorded"] or list(world.actions)
     names = tuple(action.name for action in actions)
     batch = world.start_batch([prompt] * len(actions), [seed] * len(actions))
+    for frame, hold in painted:
+        batch.edit(np.stack([frame] * len(actions)), hold=hold)
     frames: list[np.ndarray] = []
     for _ in range(max(1, round(AHEAD * world.frame_rate))):
         yield Ahead(names, tuple(frames))

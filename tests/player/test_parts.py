@@ -20,7 +20,7 @@ from player.controls import ActionMap
 from player.drift import DriftMeter
 from player.jobs import Job, JobQueue
 from player.motion import in_words, names_for, shift, usual_motion
-from player.paint import Painting
+from player.paint import Painting, Stamp
 from player.picture_files import read_picture
 from player.stamps import palette, stamps
 
@@ -111,6 +111,31 @@ def test_a_stroke_is_mirrored_cut_off_at_the_edge_and_taken_back() -> None:
     assert painting.undo() and not painting.frame.any()
     assert not painting.undo()
     assert painting.redo() and np.array_equal((painting.frame == RED).all(-1), red)
+
+
+def test_loose_strokes_are_put_in_first_and_held_ones_differ_by_themselves_only() -> None:
+    before = np.zeros((8, 8, 3), np.uint8)
+    painting = Painting(before)
+    assert painting.edits(before) == []
+    painting.begin()
+    painting.line((1, 1), (2, 1), RED, 1)
+    [(frame, hold)] = painting.edits(before)
+    assert hold and np.array_equal(frame, painting.frame)
+    painting.begin()
+    painting.stamp((5, 5), Stamp("figure", np.full((2, 2, 3), BLUE, np.uint8), np.ones((2, 2), np.bool_), moves=True))
+    painting.hold = False
+    painting.fill((7, 7), BLUE)
+    painting.hold = True
+    painting.line((7, 7), (7, 7), RED, 1)  # what comes last decides
+    (loose, first), (whole, second) = painting.edits(before)
+    assert (first, second) == (False, True) and np.array_equal(whole, painting.frame)
+    assert np.argwhere((loose != whole).any(-1)).tolist() == [[1, 1], [1, 2], [7, 7]]
+    painting.undo()
+    assert len(painting.edits(before)) == 1
+    painting.redo()
+    assert len(painting.edits(before)) == 2
+    painting.replace(before)
+    assert painting.edits(before) == []
 
 
 def test_filling_stops_at_other_colours_and_a_cut_can_be_stamped() -> None:

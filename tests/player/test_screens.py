@@ -427,6 +427,8 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     player.key(pygame.K_F3)
     edit = screen(player, Edit)
     player.press("stamp:1")  # something that stands out, cut from the prompts
+    assert edit.find("hold").shown() == "hold: yes"
+    player.press("hold")
     player.press("canvas")
     for _ in range(6):
         player.key(pygame.K_UP)
@@ -444,8 +446,6 @@ def test_an_edit_goes_into_the_world_and_its_persistence_is_told(player: Player)
     assert np.array_equal(edit.painting.frame, painted)
     player.down(pygame.K_TAB)
     player.up(pygame.K_TAB)
-    assert edit.find("hold").shown() == "hold: yes"
-    player.press("hold")
     player.press("apply")
     player.to("Play")
     session = player.app.model.session
@@ -515,14 +515,14 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     studio = screen(player, Studio)
     player.wait(lambda: studio.ahead is not None and len(studio.ahead.frames) == 8)
     assert studio.ahead.names == ("noop", "left", "right", "jump", "left+jump", "right+jump")
-    assert len(studio.prompt()) == 4  # the shipped clip
+    assert len(studio.painting.source.frames) == 4 and not studio.painted()  # the shipped clip
     before = studio.ahead
     canvas = studio.find("canvas")
     at = (studio.body.x + canvas.rect.x + 30, studio.body.y + canvas.rect.y + 30 - studio.scroll)
     player.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
     player.post(pygame.MOUSEMOTION, pos=(at[0] + 60, at[1] + 40), buttons=(1, 0, 0), rel=(60, 40))
     player.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
-    assert len(studio.prompt()) == 1  # what was painted, alone
+    assert [hold for _, hold in studio.painted()] == [True]
     player.wait(lambda: studio.ahead is not before and len(studio.ahead.frames) == 8)
     player.picture("studio")
     picture = np.zeros((40, 80, 3), np.uint8)
@@ -541,6 +541,41 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     player.wait(lambda: player.shown.index >= 1)
     facts = player.app.model.facts
     assert facts is not None and np.array_equal(facts.first, frame)  # what was painted is the state
+    assert quiet(player.app)
+
+
+def test_what_is_painted_in_the_studio_is_held_and_a_reset_comes_back_to_it(player: Player, coinrun: genie.World) -> None:
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    clip = coinrun.prompts[0].frames
+    figure = next(number for number, stamp in enumerate(studio._tools.stamps) if stamp.name == "figure")
+    for stamp, right in ((f"stamp:{figure}", 12), ("stamp:1", 24)):
+        player.press(stamp)
+        player.press("canvas")
+        canvas = studio.find("canvas")
+        canvas.at = (clip.shape[2] // 2 + right, clip.shape[1] // 2 - 16)
+        player.key(pygame.K_SPACE)
+        player.key(pygame.K_ESCAPE)
+    frame, painted = studio.painting.frame.copy(), studio.painted()
+    assert [hold for _, hold in painted] == [False, True] and np.array_equal(painted[-1][0], frame)
+    before = studio.ahead
+    player.wait(lambda: studio.ahead is not None and studio.ahead is not before and len(studio.ahead.frames) == 8)
+    assert studio.ahead is not None
+    player.press("play")
+    player.to("Play")
+    player.frames(3)
+    session = player.app.model.session
+    assert session is not None and np.array_equal(session.recording.prompt, clip)
+    assert np.array_equal(session.frame_at(0), frame)
+    assert [(branch.kind, branch.hold, branch.start) for branch in session.tree[1:3]] == [("edit", False, 0), ("edit", True, 0)]
+    player.pause()
+    player.ctrl(pygame.K_r)
+    player.wait(lambda: player.shown.index == 0)
+    assert np.array_equal(player.shown.frame, frame)
+    ahead = session.ahead(studio.ahead.names[1], 8)
+    seen = np.stack([frames[1] for frames in studio.ahead.frames])
+    assert np.abs(ahead.astype(int) - seen).mean() < 4  # a batch rounds otherwise than a lone rollout
     assert quiet(player.app)
 
 
@@ -567,7 +602,8 @@ def test_undo_in_the_studio_brings_a_prompts_clip_and_name_back(player: Player, 
     player.press(f"prompt:{coinrun.prompts[3].name}")
     for undone, prompt in (("undo", coinrun.prompts[0]), ("redo", coinrun.prompts[3])):
         player.press(undone)
-        assert np.array_equal(studio.prompt(), prompt.frames) and len(prompt.frames) == 4
+        assert np.array_equal(studio.painting.source.frames, prompt.frames) and len(prompt.frames) == 4
+        assert np.array_equal(studio.painting.frame, prompt.frames[-1]) and not studio.painted()
         assert studio.find(f"prompt:{prompt.name}").on
 
 

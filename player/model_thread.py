@@ -114,6 +114,7 @@ class ModelThread:
         self.hurry = False  # the fast key is held
         self.speed = 1.0
         self.driver = "human"
+        self.watched = False  # the session cannot be acted in, only looked at
         self.take: Take | None = None  # that is being recorded
         self.last_take: Take | None = None  # of this session
         self.companion: Companion | None = None
@@ -218,6 +219,7 @@ class ModelThread:
         self.map = ActionMap(session.world) if session is not None else None
         self._view, self._checks, self.companion = None, set(), companion
         self.take = self.last_take = None
+        self.watched = session is not None and session.watched
         self.hand_over("human")
         self.figures = Figures()
         self.error = None
@@ -289,7 +291,9 @@ class ModelThread:
         """Let somebody else act from the next frame on."""
         session = self.session
         self._driver = None
-        if session is not None and driver == "policy":
+        if self.watched:
+            driver = "replay"
+        elif session is not None and driver == "policy":
             self._driver = Policy(session.world, seed=session.index)
         elif session is not None and driver == "replay":
             self._driver = Replay(session.world, [int(action) for action in session.path().actions])
@@ -400,6 +404,9 @@ class ModelThread:
         if single and not reading.controls and self.newest is not None and self.newest.index < self.tip:
             self.look(self.newest.index + 1)  # nobody acts: along the branch as it was
             return
+        if self.watched:
+            self._watch()
+            return
         session = self.settle()
         action = self._choose(reading)
         waited = (began - reading.since) * 1000 if reading.since is not None else None
@@ -413,6 +420,15 @@ class ModelThread:
             self.figures.key_to_frame.append(now - reading.since)
         self.show(action.name, reading.since, frame)
         self._check_edits(session)
+
+    def _watch(self) -> None:
+        """The next frame of the branch, as it was."""
+        if self.newest is not None and self.newest.index < self.tip:
+            self.look(self.newest.index + 1)
+            self.figures.finished.append(time.perf_counter())
+        else:
+            self.pause(True)
+            self.notes.append("Here what was recorded ends.")
 
     def _choose(self, reading: Reading) -> Action:
         assert self.map is not None

@@ -94,10 +94,27 @@ def go_on(app: App, path: Path) -> Session:
             return playing
         app.model.play(None)  # its world stopped: it is kept first, then read
     world = world_of(app, read_session(path))
-    session = Session.open(path, world, journal=app.shelf.new_journal(world.name) if path.is_file() else None)
+    journal = app.shelf.new_journal(world.name) if path.is_file() else None
+    session = Session.open(path, world, journal=journal, watch=True)
     app.shelf.stays_at(session, path)
     app.model.play(session)
+    if session.watched:
+        app.model.notes.append(
+            f"Other weights of {world.name} made this session: it can be watched. “Play on from here” in the menu begins a new one."
+        )
     return session
+
+
+def play_on(app: App) -> None:
+    """A new session of the world from the frames that are shown: for one that can only be watched."""
+
+    def work() -> None:
+        session = app.model.settle()
+        first = max(0, session.index - session.world.engine.context + 1)
+        frames = np.stack([session.frame_at(index) for index in range(first, session.index + 1)])
+        start(app, session.world, frames, session.seed)
+
+    app.work(work, lambda _: show_play(app), "open")
 
 
 def show_play(app: App, paused: bool = False) -> None:

@@ -18,7 +18,7 @@ from genie.sessions.archive import save
 from genie.sessions.format import KEY_FRAME_EVERY, MAX_STICK, NO_TIME, Branch, Header, Kind, pixel_hash, png
 from genie.sessions.frames import Frames
 from genie.sessions.journal import Journal, is_journal
-from genie.sessions.reading import check_same_weights, read_session
+from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
 from genie.sessions.recording import Recording
 from genie.sessions.simulation import Simulation
 from genie.sessions.states import SPACING, StateStore
@@ -37,7 +37,8 @@ class Session:
         self.world, self.recording, self.journal = world, recording, journal
         self._frames = Frames(recording, world.engine.codec.paint)
         self._states = StateStore(journal.folder.parent if journal is not None else None)
-        self._model = Simulation(recording, world, self._frames, self._states)
+        same = recording.header.world.weights == world.manifest.weights_digest
+        self._simulation = Simulation(recording, world, self._frames, self._states) if same else None
 
     @classmethod
     def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
@@ -57,19 +58,24 @@ class Session:
         return cls(recording, world, Journal.begin(journal, recording) if journal is not None else None)
 
     @classmethod
-    def open(cls, path: str | Path, world: World, *, journal: Path | None = None) -> Session:
+    def open(cls, path: str | Path, world: World, *, journal: Path | None = None, watch: bool = False) -> Session:
         """Go on with a session where its cursor is.
 
         Args:
             path: a .session file, or a journal's folder (which is then written on, unless `journal` names a new one).
             journal: a folder that does not exist yet.
+            watch: open a session that was made with other weights too, if the tokenizer is the same: every frame of it can be looked at,
+                marked and exported, but nothing can be done in it that needs the model (`watched`).
 
         Raises:
             SessionError: the session is damaged, or was made with other weights.
         """
         path, log = Path(path), None
         recording = read_session(path)
-        check_same_weights(recording, world, path)
+        if watch:
+            check_same_tokenizer(recording, world.manifest, path)
+        else:
+            check_same_weights(recording, world, path)
         if is_journal(path) and journal is None:
             recording, log = Journal.resume(path)
         elif journal is not None:
@@ -77,6 +83,11 @@ class Session:
         session = cls(recording, world, log)
         session.seek(session.index)
         return session
+
+    @property
+    def watched(self) -> bool:
+        """Whether other weights made it: its frames are painted from their codes, and acting in it is refused."""
+        return self._simulation is None
 
     @property
     def seed(self) -> int:
@@ -116,7 +127,7 @@ class Session:
     @property
     def steps_again(self) -> int:
         """Recorded steps that the last `seek` took again to restore the model's state."""
-        return self._model.relived
+        return self._simulation.relived if self._simulation is not None else 0
 
     def path(self, branch: int | None = None) -> records.Path:
         """The steps from the root to the end of a branch (default: the cursor's)."""
@@ -142,14 +153,14 @@ class Session:
             ActionError: the world has no such action.
         """
         found = self.world.action_table.find(action)
+        model, number = self._model(), self._branch_to_write()
         controls = self.recording.controls_number(keys)
-        number = self._branch_to_write()
         began = time.perf_counter()
-        frame = self._model.step(number, found)
+        frame = model.step(number, found)
         seconds = time.perf_counter() - began
         row = np.zeros((), self.recording.row)
         row["action"], row["controls"] = found.id, controls
-        row["tokens"], row["settled"] = self._model.rollout.tokens, np.packbits(self._model.rollout.settled)
+        row["tokens"], row["settled"] = model.rollout.tokens, np.packbits(model.rollout.settled)
         row["pixels"], row["step"], row["latency"] = pixel_hash(frame), _tenths(seconds * 1000), _tenths(latency_ms)
         self.recording.append(number, row)
         self._frames.put(self.recording.cursor, frame)
@@ -165,7 +176,8 @@ class Session:
             number = target.parent
         if not 0 <= index <= target.end:
             raise SessionError(f"the path to branch {number} has the frames 0 … {target.end}, not {index}.")
-        self._model.go((self.recording.owner(number, index), index))
+        if self._simulation is not None:
+            self._simulation.go((self.recording.owner(number, index), index))
         if (number, index) != self.recording.cursor:
             self.recording.set_cursor((number, index))
 
@@ -174,6 +186,8 @@ class Session:
 
         The newest part comes first. Yields the frames still to do, every few steps; may be given up between any two.
         """
+        if self._simulation is None:
+            return
         model = Simulation(self.recording, self.world, self._frames, self._states)
         branch, end = self.recording.cursor
         if model.rollout.recall[0] <= SPACING or self._states.full:
@@ -235,8 +249,9 @@ class Session:
         """
         if not 1 <= stick <= MAX_STICK:
             raise GenieError(f"stick is how many context frames take the edit: 1 to {MAX_STICK:,}, not {stick}.")
-        self._model.go((self._owner(), self.index))
-        self._model.edit(len(self.recording), frame, stick, hold)  # refuses a wrong frame before anything is noted
+        model = self._model()
+        model.go((self._owner(), self.index))
+        model.edit(len(self.recording), frame, stick, hold)  # refuses a wrong frame before anything is noted
         number = self._begin("edit", edit=frame.copy(), stick=stick, hold=hold)
         self.recording.set_cursor((number, self.index))
         return number
@@ -322,6 +337,20 @@ class Session:
         self._frames.close()
         self._states.close()
 
+    def _model(self) -> Simulation:
+        """The world's model, standing in the recording.
+
+        Raises:
+            SessionError: other weights made the recording.
+        """
+        if self._simulation is None:
+            made = self.recording.header.world
+            raise SessionError(
+                f"this session was made with other weights of {made.name!r} ({made.weights[:12]}): it can be watched, marked and exported, "
+                "not gone on with; a new session can begin with its frames."
+            )
+        return self._simulation
+
     def _owner(self) -> int:
         return self.recording.owner(*self.recording.cursor)
 
@@ -334,11 +363,13 @@ class Session:
     def _branch_to_write(self) -> int:
         """The branch that the next step belongs to, with the model at its end."""
         number, index = self.recording.cursor
-        self._model.go((self._owner(), index))
+        self._model().go((self._owner(), index))
         return number if index == self.recording.branch(number).end else self._begin("branch")
 
     def _begin(self, kind: Kind, edit: np.ndarray | None = None, **fields: Any) -> int:
         """A branch that leaves the cursor's path at the cursor; it starts from a stored picture."""
+        if kind != "bookmark":
+            self._model()  # nothing grows where nobody can act
         owner, parent = self._owner(), self._here()
         if self.index > self.recording.branch(owner).start and (owner, self.index) not in self.recording.key_frames:
             self.recording.add_key_frame((owner, self.index), png(self.frame))
@@ -348,10 +379,11 @@ class Session:
 
     def _ahead(self, action: Action, frames: int, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
         """Frames and tokens of steps from the cursor on, with a branch's dice."""
-        self._model.go((self._owner(), self.index))
-        rollout = self._model.rollout
+        model = self._model()
+        model.go((self._owner(), self.index))
+        rollout = model.rollout
         here = rollout.snapshot()
-        self._model.take_on(branch.id)
+        model.take_on(branch.id)
         steps = [(rollout.step(action), rollout.tokens) for _ in range(frames)]
         rollout.restore(here)
         made, tokens = (np.stack(part) for part in zip(*steps, strict=True))

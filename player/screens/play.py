@@ -180,6 +180,9 @@ class Pause(Screen):
     def build(self, flow: Flow) -> None:
         app = self.app
         room = flow.area.width
+        if app.model.watched:
+            hint = "A new session of the installed world begins with these frames."
+            flow.add(Button("play on", "Play on from here", lambda: opening.play_on(app), hint), width=room)
         for key, label, action, hint in (
             ("go on", "Go on", self.back, ""),
             ("branches", "Timeline and branches", lambda: opening.open_timeline(app), "Rows of the session's tree."),
@@ -265,6 +268,8 @@ def hand_over(app: App, driver: str) -> None:
         lambda: app.model.hand_over(driver),
         lambda _: app.say(
             {"human": "You play.", "policy": "A policy plays.", "replay": "The take's actions are played again from here."}[driver]
+            if not app.model.watched
+            else "This session can only be watched."
         ),
     )
 

@@ -193,6 +193,39 @@ def test_a_session_of_a_world_that_is_not_installed_says_to_open_that_first(home
     home.wait(lambda: any("'mine', which is not installed: open that world first" in line for line in home.app.log))
 
 
+def test_a_session_of_other_weights_is_watched_and_played_on_as_a_new_one(home: Player, coinrun: genie.World, tmp_path: Path) -> None:
+    home.app.worlds["coinrun"] = coinrun
+    session = Session.start(coinrun, seed=4)
+    shown = [session.step("right") for _ in range(20)]
+    session.seek(2)
+    header = session.recording.header
+    session.recording.header = header.model_copy(update={"world": header.world.model_copy(update={"weights": "0" * 64})})
+    session.save(tmp_path / "take.session")
+    session.close()
+    home.post(pygame.DROPFILE, file=str(tmp_path / "take.session"))
+    home.to("Pause")
+    home.settled()
+    assert home.shown.index == 2 and any("it can be watched" in line for line in home.app.log)
+    home.key(pygame.K_p)
+    home.wait(lambda: home.shown.index == 20)
+    home.to("Pause")
+    assert home.app.model.newest is not None and np.array_equal(home.app.model.newest.frame, shown[-1])
+    assert home.app.model.driver == "replay"
+    home.press("re-roll")
+    home.wait(lambda: any("not gone on with" in line for line in home.app.log))
+    home.down(pygame.K_BACKSPACE)
+    home.wait(lambda: home.shown.index <= 17)
+    home.up(pygame.K_BACKSPACE)
+    home.settled()
+    here = home.shown.frame
+    home.press("play on")
+    home.to("Play")
+    home.frames(3)
+    playing = home.app.model.session
+    assert playing is not None and not playing.watched and np.array_equal(playing.recording.prompt[-1], here)
+    assert len(playing.recording.prompt) == coinrun.engine.context
+
+
 def test_a_window_that_loses_the_focus_while_a_world_opens_stands_still(home: Player, coinrun: genie.World) -> None:
     home.app.worlds["coinrun"] = coinrun
     home.app.work(lambda: time.sleep(0.3))

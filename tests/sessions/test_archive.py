@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import genie
-from genie.sessions.archive import read
+from genie.sessions.archive import read, save
 from genie.sessions.format import png
 from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
 from genie.sessions.session import Session
@@ -217,3 +217,33 @@ def test_other_weights_are_refused_and_the_message_says_what_still_works(
     check_same_tokenizer(recording, coinrun.manifest, saved)
     with pytest.raises(genie.SessionError, match=r"cannot be simulated.*genie replay"):
         check_same_weights(recording, coinrun, saved)
+
+
+def test_a_session_of_other_weights_can_be_watched_but_not_gone_on_with(saved: Path, coinrun: genie.World, tmp_path: Path) -> None:
+    recording = read_session(saved)
+    world = recording.header.world.model_copy(update={"weights": "0" * 64})
+    recording.header = recording.header.model_copy(update={"world": world})
+    other = tmp_path / "other.session"
+    save(recording, other)
+    mine, session = Session.open(saved, coinrun), Session.open(other, coinrun, watch=True)
+    assert session.watched and not mine.watched and not Session.open(saved, coinrun, watch=True).watched
+    for branch in mine.tree:
+        mine.seek(branch.end, branch.id)
+        session.seek(branch.end, branch.id)
+        assert np.array_equal(session.frame, mine.frame)
+    number = len(session.tree)
+    for act in (
+        lambda: session.step("right"),
+        lambda: session.edit(session.frame),
+        lambda: session.reroll(2),
+        lambda: session.resample(passes=1),
+        lambda: session.ahead("right", 2),
+    ):
+        with pytest.raises(genie.SessionError, match="can be watched"):
+            act()
+    assert len(session.tree) == number and list(session.prepare()) == []
+    session.bookmark("here")
+    session.label(0, "old")
+    session.save(other)
+    assert [branch.label for branch in read_session(other).tree if branch.label][-1] == "here"
+    assert read_session(other).header.world.weights == "0" * 64

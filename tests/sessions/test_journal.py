@@ -223,7 +223,7 @@ def test_a_full_disk_for_temporary_files_costs_time_and_nothing_else(coinrun: ge
     session._states._file.close()
     session._states._file = Path("/dev/full").open("r+b")  # noqa: SIM115
     shown = [session.step("right") for _ in range(4)]
-    session._states.put((0, 4), session._model.rollout.snapshot())
+    session._states.put((0, 4), session._model().rollout.snapshot())
     assert session._states.full
     session.seek(2)
     assert np.array_equal(session.frame, shown[1])

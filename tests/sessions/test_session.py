@@ -34,8 +34,8 @@ def same_state(a: Snapshot, b: Snapshot) -> bool:
 
 def state_at(session: Session, index: int, branch: int) -> Snapshot:
     """The state built from the record alone."""
-    session._model.go((session.recording.owner(branch, index), index), fresh=True)
-    return session._model.rollout.snapshot()
+    session._model().go((session.recording.owner(branch, index), index), fresh=True)
+    return session._model().rollout.snapshot()
 
 
 @pytest.mark.parametrize("index", [0, 1, 13, 66, 90, 149])
@@ -58,7 +58,7 @@ def test_a_state_after_an_edit_is_rebuilt_to_the_bit(coinrun: genie.World) -> No
         if i == 6:
             session.edit(session.frame[:, ::-1].copy(), stick=9)
         if i in (0, 5, 6, 7, 20, 69):
-            states[session.index, session.branch] = session._model.rollout.snapshot()
+            states[session.index, session.branch] = session._model().rollout.snapshot()
     for (index, branch), state in states.items():
         assert same_state(state_at(session, index, branch), state)
     session.close()
@@ -79,10 +79,10 @@ def test_going_back_anywhere_takes_less_than_half_a_second(played: Session) -> N
 
 @pytest.mark.parametrize(("index", "branch"), [(63, 0), (127, 2), (93, 4)])
 def test_a_kept_state_leads_to_the_same_as_the_record_alone(played: Session, index: int, branch: int) -> None:
-    played._model._states.clear()  # those of places that were gone to
+    played._model()._states.clear()  # those of places that were gone to
     played.seek(0, 0)
     played.seek(index, branch)
-    found = played._model.rollout.snapshot()
+    found = played._model().rollout.snapshot()
     assert played.steps_again <= SPACING
     assert same_state(state_at(played, index, branch), found)
     played.seek(140, 0)
@@ -98,7 +98,7 @@ def test_an_opened_session_that_was_prepared_goes_back_in_as_few_steps(played: S
     for index in (120, 40, 99):
         opened.seek(index, 0)
         assert opened.steps_again <= SPACING
-        assert same_state(opened._model.rollout.snapshot(), state_at(played, index, 0))
+        assert same_state(opened._model().rollout.snapshot(), state_at(played, index, 0))
     opened.close()
     played.seek(140, 0)
 

@@ -24,7 +24,9 @@ import pytest
 from filelock import FileLock
 
 import genie
+from genie.data import recorder
 from genie.data.coinrun import record
+from genie.data.games.registry import find_game
 from genie.data.store import Dataset
 from genie.training.pipeline import Pipeline, open_run, presets
 
@@ -70,6 +72,23 @@ def dataset(dataset_path: Path) -> Dataset:
 def smoke_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three stages trained for seconds, and the world exported."""
     return made_once(tmp_path_factory, "smoke", lambda run: Pipeline(dataset, run, open_run(run, dataset, presets()["smoke"])).train())
+
+
+@pytest.fixture(scope="session")
+def sized_world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[int, int]], Path]:
+    """A CoinRun world of any resolution (height, width), hardly trained."""
+
+    def make(resolution: tuple[int, int], folder: Path) -> None:
+        recorder.record(folder / "data", find_game("coinrun", resolution), train_frames=700, held_out_frames=300, environments=4)
+        dataset = Dataset(folder / "data")
+        smoke = presets()["smoke"].bounded(None, 2).model_copy(update={"validation_clips": 1, "token_frames": 64})
+        Pipeline(dataset, folder / "run", open_run(folder / "run", dataset, smoke)).train()
+
+    def world(resolution: tuple[int, int]) -> Path:
+        name = f"coinrun-{resolution[0]}x{resolution[1]}"
+        return made_once(tmp_path_factory, name, lambda folder: make(resolution, folder)) / "run" / "world"
+
+    return world
 
 
 @pytest.fixture

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import genie
-from genie.data.games.registry import find_game
-from genie.data.recorder import record
-from genie.data.store import Dataset
-from genie.training.pipeline import Pipeline, open_run, presets
 
 
 def run(*arguments: str, cwd: Path) -> str:
@@ -41,13 +39,11 @@ def test_from_a_folder_of_videos_to_a_played_world(dataset_path: Path, tmp_path:
     assert world.data_card.licence == "MIT"
 
 
-def test_a_world_of_another_size_is_recorded_trained_and_played(tmp_path: Path) -> None:
-    record(tmp_path / "d", find_game("coinrun", (128, 128)), train_frames=700, held_out_frames=300, environments=4)
-    dataset = Dataset(tmp_path / "d")
-    smoke = presets()["smoke"].bounded(None, 2).model_copy(update={"validation_clips": 1, "token_frames": 64})
-    path = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, smoke)).train()
-    assert path is not None
-    assert played_alike(path, "right") == (128, 128)
+@pytest.mark.parametrize("resolution", [(64, 96), (128, 128)])
+def test_a_world_of_another_size_is_recorded_trained_and_played(
+    sized_world: Callable[[tuple[int, int]], Path], resolution: tuple[int, int]
+) -> None:
+    assert played_alike(sized_world(resolution), "right") == resolution
 
 
 def played_alike(path: Path, action: str) -> tuple[int, ...]:

@@ -22,9 +22,11 @@ from player.app import App
 from player.controls import ActionMap
 from player.launch import display_available
 from player.model_thread import ModelThread
+from player.screens.edit import Edit
 from player.screens.export import Export
 from player.screens.home import Home
 from player.screens.play import Play
+from player.screens.studio import Studio
 
 
 def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
@@ -53,6 +55,49 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     shot, view = player.picture("play"), play.view
     scale = view.width // 64
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
+
+
+@pytest.mark.parametrize("resolution", [(64, 96), (128, 128)])
+def test_a_world_of_another_size_is_played_painted_on_and_rewound(
+    opened: Callable[..., App], sized_world: Callable[[tuple[int, int]], Path], resolution: tuple[int, int]
+) -> None:
+    world = genie.load_world(sized_world(resolution), device="cpu", backend="onnx")
+    player = Player(opened(world, seed=2))
+    player.to("Play")
+    player.down(pygame.K_RIGHT)
+    player.wait(lambda: player.shown.action == "right")
+    player.frames(4)
+    player.up(pygame.K_RIGHT)
+    play = screen(player, Play)
+    player.app.model.pause(True)
+    player.settled()
+    shown, shot, view = player.shown.frame, player.picture(f"play-{resolution[1]}x{resolution[0]}"), play.view
+    scale = view.height // resolution[0]
+    assert shown.shape == (*resolution, 3) and scale >= 2 and view.size == (resolution[1] * scale, resolution[0] * scale)
+    assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], shown.repeat(scale, 0).repeat(scale, 1))
+    player.press("edit")
+    edit = screen(player, Edit)
+    player.press("canvas")
+    player.key(pygame.K_SPACE)
+    player.key(pygame.K_ESCAPE)
+    painted = edit.painting.frame.copy()
+    assert not np.array_equal(painted, shown)
+    player.press("apply")
+    player.to("Play")
+    player.frames(4)
+    session = player.app.model.session
+    assert session is not None
+    edited = session.recording.branch(session.branch)
+    assert edited.hold and np.array_equal(session.frame_at(edited.start), painted)
+    player.down(pygame.K_BACKSPACE)
+    player.wait(lambda: player.shown.index <= edited.start)
+    player.up(pygame.K_BACKSPACE)
+    assert np.array_equal(session.frame_at(0), world.prompts[0].frames[-1])
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    player.wait(lambda: studio.ahead is not None and len(studio.ahead.frames) >= 2)
+    assert studio.ahead is not None and studio.ahead.frames[-1].shape[1:] == (*resolution, 3)
 
 
 def test_the_picture_is_enlarged_by_whole_numbers_from_1_to_8(player: Player) -> None:

@@ -38,7 +38,6 @@ FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, 
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
 CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
-PLANTED_SHARE = 0.25  # of the batches have pieces planted that stay
 MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
 
@@ -53,6 +52,7 @@ class DynamicsData:
     seed: int = 0
     real_share: float = 0.2  # of the batches come from real frames instead of the tokenizer's
     own_share: float = 0.4  # of the batches come from rollouts of the model, where there are any
+    planted_share: float = 0.0  # of the batches have pieces planted that stay
     validation_clips: int = 32
     horizon: int = 10
 
@@ -179,7 +179,7 @@ class DynamicsObjective:
         motion [B, S, 2]; cells that count, bool [B, S, h, w], or None where all do."""
         frames = to_float(torch.from_numpy(batch.frames))
         context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
-        plant, damage = (torch.rand(2, generator=generator) < torch.tensor([PLANTED_SHARE, DAMAGED_SHARE])).tolist()
+        plant, damage = (torch.rand(2, generator=generator) < torch.tensor([self._data.planted_share, DAMAGED_SHARE])).tolist()
         if batch.tokens is not None and not plant and not damage:
             shape = batch.tokens.shape[:2]
             flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))

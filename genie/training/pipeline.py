@@ -97,6 +97,7 @@ class Settings(BaseModel):
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
     tokenizer_planted: float = Field(default=0.0, ge=0, le=1)  # share of its batches with planted pieces (docs/research.md)
+    dynamics_planted: float = Field(default=0.0, ge=0, le=1)  # likewise
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
@@ -369,6 +370,7 @@ class Pipeline:
             skip=settings.skip,
             seed=settings.seed,
             validation_clips=settings.validation_clips,
+            planted_share=settings.dynamics_planted,
         )
         return DynamicsObjective(
             self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling,

@@ -128,7 +128,8 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     dataset: Dataset, smoke_run: Path, tmp_path: Path
 ) -> None:
     base = open_bundle(smoke_run / "world")
-    wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics")
+    planted = {"dynamics_planted": 0.5}  # which must not hurt
+    wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics").model_copy(update=planted)
     settings = open_run(tmp_path / "run", dataset, wanted)
     take_over(tmp_path / "run", base, settings.fine_tune)
     Pipeline(dataset, tmp_path / "run", settings).train("dynamics")

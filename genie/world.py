@@ -159,7 +159,7 @@ class World:
         if prompt is None:
             return self.prompts[0].frames
         if isinstance(prompt, Prompt):
-            return prompt.frames
+            return self._clip(prompt.frames)
         if isinstance(prompt, str | Path):
             for shipped in self.prompts:
                 if shipped.name == str(prompt):

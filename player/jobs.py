@@ -51,10 +51,15 @@ class Job:
         except Exception as error:
             self.error, self.done = error, True
 
-    def end(self) -> None:
-        """Leave the rest of it."""
-        if self._slices is not None:
-            self._slices.close()
+    def end(self) -> bool:
+        """Leave the rest of it; False if that went wrong, which is then its error."""
+        try:
+            if self._slices is not None:
+                self._slices.close()
+        except Exception as error:
+            self.error = error
+            return False
+        return True
 
 
 class JobQueue:
@@ -94,18 +99,15 @@ class JobQueue:
             job = next((job for job in self._waiting if job.exclusive and job.begun), self._waiting[0])
             self._waiting.remove(job)
             self._running = job
-        if job.cancelled:
-            job.end()  # in this thread, so that its `finally` runs where its work did
-        else:
+        if not job.cancelled:
             job.run_slice()
         with self._lock:
-            self._running = None
-            if not job.done and not job.cancelled:
-                self._waiting.append(job)
-            elif not job.cancelled:
+            self._running, cancelled = None, job.cancelled
+            if not cancelled:
+                (self._finished if job.done else self._waiting).append(job)
+        if cancelled and not job.end():  # in this thread, so that its `finally` runs where its work did
+            with self._lock:
                 self._finished.append(job)
-            else:
-                job.end()
 
     def finish(self) -> list[Job]:
         """Call back for the jobs that are done (window's thread); returns them. What goes wrong in a callback is that job's error."""

@@ -33,7 +33,7 @@ def open_app(
     app = App(scale, runtime)
     app.reset_to(Home(app))
     if world is not None:
-        app.worlds[str(world.path)] = app.worlds[world.name] = world
+        app.worlds[opening.key_of(world)] = world
         app.work(lambda: opening.start(app, world, prompt, seed, **sampling), lambda _: opening.show_play(app), "open")
     return app
 

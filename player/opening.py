@@ -27,6 +27,14 @@ def world_for(app: App, name: str | Path) -> World:
     return app.worlds[str(name)]
 
 
+def key_of(world: World) -> str:
+    """What an open world is known by: its name if it is the installed one, else its path, since others may have the same name."""
+    from genie.world import installed_worlds
+
+    installed = installed_worlds().get(world.name)
+    return world.name if installed is not None and installed.resolve() == world.path.resolve() else str(world.path)
+
+
 def known_worlds(app: App) -> list[str]:
     """The installed worlds by name, and others that were opened, by the path that they were opened by."""
     from genie.world import installed_worlds

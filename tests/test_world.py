@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import genie
+from genie.world import Prompt
 
 
 def test_the_world_says_what_it_is(coinrun: genie.World) -> None:
@@ -68,6 +69,8 @@ def test_a_prompt_is_shown_as_it_is(coinrun: genie.World, tmp_path: Path) -> Non
 
 
 def test_wrong_input_says_what_is_needed(coinrun: genie.World, tmp_path: Path) -> None:
+    with pytest.raises(genie.GenieError, match="frames must be uint8"):
+        coinrun.start(Prompt("another world's", np.zeros((4, 96, 64, 3), np.uint8)))
     with pytest.raises(genie.GenieError, match=r"uint8 \[T, 64, 64, 3\]"):
         coinrun.start(np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(genie.GenieError, match="float"):

@@ -213,6 +213,7 @@ class BatchRollout:
             self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, codec.motion(step.codes))
         for past in again:
             self.engine.commit(self.state, history[past].actions, history[past].codes, history[past].frame)
+        self.tokens = history[-1].codes
 
     def _put_back(self, begun: State) -> None:
         """What is held and has gone in the newest frame comes back: its cells get the codes of that, as if the step from `begun` had

@@ -25,6 +25,7 @@ from genie.runtime.sampling import Sampling
 from genie.world import World
 
 SCHEMA_VERSION = 1
+MAX_PROMPT_FRAMES = 256
 KEY_FRAME_EVERY = 256  # frames of a branch between two stored pictures
 MAX_BRANCHES = 100_000
 MAX_FRAMES = 5_000_000  # of all branches
@@ -130,7 +131,7 @@ class Header(BaseModel):
     runtime: Runtime
     seed: int
     sampling: Sampling
-    prompt_frames: int = Field(ge=1, le=256)
+    prompt_frames: int = Field(ge=1, le=MAX_PROMPT_FRAMES)
 
     @classmethod
     def new(cls, world: World, seed: int, sampling: Sampling, prompt_frames: int) -> Header:

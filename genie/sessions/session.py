@@ -15,7 +15,7 @@ from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
 from genie.sessions.archive import save
-from genie.sessions.format import KEY_FRAME_EVERY, MAX_STICK, NO_TIME, Branch, Header, Kind, pixel_hash, png
+from genie.sessions.format import KEY_FRAME_EVERY, MAX_PROMPT_FRAMES, MAX_STICK, NO_TIME, Branch, Header, Kind, pixel_hash, png
 from genie.sessions.frames import Frames
 from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
@@ -42,7 +42,7 @@ class Session:
 
     @classmethod
     def start(cls, world: World, prompt: Any = None, seed: int = 0, *, journal: Path | None = None, **sampling: Any) -> Session:
-        """Begin to play; `prompt`, `seed` and `sampling` as of `World.start`.
+        """Begin to play; `prompt`, `seed` and `sampling` as of `World.start`. Of a long prompt the last 256 frames count.
 
         Args:
             journal: a folder that does not exist yet, where everything is written down at once.
@@ -51,7 +51,7 @@ class Session:
             GenieError: the prompt or a sampling value is wrong.
             SessionError: the journal's folder is taken.
         """
-        frames = world.prompt_frames(prompt)
+        frames = world.prompt_frames(prompt)[-MAX_PROMPT_FRAMES:].copy()
         chosen = world.sampling.override(sampling)
         recording = Recording(Header.new(world, seed, chosen, len(frames)), frames)
         recording.add_branch(Branch(id=0, sampling=chosen))
@@ -289,7 +289,10 @@ class Session:
 
         Raises:
             ActionError: the world has no such action.
+            GenieError: fewer than one frame is asked for.
         """
+        if frames < 1:
+            raise GenieError(f"look {frames} frames ahead? Ask for 1 or more.")
         return self._ahead(self.world.action_table.find(action), frames, self._here())[0]
 
     def bookmark(self, label: str = "") -> int:

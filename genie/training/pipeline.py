@@ -270,7 +270,11 @@ class Pipeline:
         self.table = ActionTable(actions_of(dataset, latent))
 
     def train(self, stage: Stage | None = None) -> Path | None:
-        """Train one stage, or all three and export the world; returns the bundle's path if it was made."""
+        """Train one stage, or all three and export the world; returns the bundle's path if it was made.
+
+        Raises:
+            TrainingError: a stage before it is missing, or one whose codes the run's dynamics has learned would be trained further.
+        """
         for name in (stage,) if stage else STAGES:
             plan = self._plan(name)
             if self.settings.base and name != "dynamics" and name not in self.settings.fine_tune:
@@ -279,6 +283,12 @@ class Pipeline:
             if is_finished(self.run, name, plan):
                 self.console.print(f"{name}: already trained")
                 continue
+            if name != "dynamics" and (tokens := self.run / "tokens").exists():
+                raise TrainingError(
+                    f"the dynamics of {self.run} learns from the codes of its {name}, which would be others after more training. Choose "
+                    f"another --out, with --base {self.run / 'world'} --fine-tune {name} --fine-tune dynamics, or remove {tokens} and "
+                    f"{self.run / 'dynamics'} first."
+                )
             objective = self._objective(name)
             if name in self.settings.fine_tune:
                 tensors, _ = load_tensors(self.run / name / BEGINNING_FILE)

@@ -259,6 +259,25 @@ def test_nothing_comes_between_the_slices_of_an_exclusive_job_and_errors_reach_t
     assert [str(entry) for entry in told] == ["no", "done"]
 
 
+def test_what_goes_wrong_in_giving_work_up_is_told_and_other_work_goes_on() -> None:
+    queue, told = JobQueue(), []
+
+    def stubborn() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise genie.GenieError("the way back is gone")
+
+    queue.add(Job(stubborn, "re-roll", on_error=told.append, on_done=told.append))
+    queue.run_slice()
+    queue.cancel("re-roll")
+    queue.add(Job(lambda: 2, on_done=told.append))
+    while queue:
+        queue.run_slice()
+    queue.finish()
+    assert [str(entry) for entry in told] == ["the way back is gone", "2"]
+
+
 def test_an_error_in_a_callback_leaves_the_other_callbacks_of_its_batch() -> None:
     queue, told = JobQueue(), []
 

@@ -57,6 +57,17 @@ def test_home_opens_a_world_with_one_key(home: Player, coinrun: genie.World) -> 
     home.frames(2)
 
 
+def test_a_world_of_the_same_name_elsewhere_does_not_take_the_installed_ones_card(
+    opened: Callable[..., App], coinrun: genie.World, tmp_path: Path
+) -> None:
+    other = genie.load_world(Path(shutil.copytree(coinrun.path, tmp_path / "mine")))
+    app = opened(other)
+    Player(app).to("Play")
+    assert opening.world_for(app, "coinrun").path == coinrun.path
+    assert opening.world_for(app, str(other.path)) is other
+    assert opening.known_worlds(app) == sorted(["coinrun", str(other.path)])
+
+
 def test_home_recovers_what_a_crash_left(home: Player, coinrun: genie.World, folders: Path) -> None:
     home.app.worlds["coinrun"] = coinrun
     session = Session.start(coinrun, seed=4, journal=folders / "running")

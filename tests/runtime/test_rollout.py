@@ -117,6 +117,12 @@ def test_an_edit_is_the_next_context(coinrun: genie.World) -> None:
     assert np.array_equal(rollout.frame, same)
     rollout.restore(untouched)
     edited = coinrun.prompts[5].frames[-1]
+    before, drawn = rollout.snapshot().history[-2].frame[0], rollout.tokens
+    rollout.edit(edited, stick=1)
+    assert np.array_equal(rollout.frame, edited)
+    painted = [coinrun.decode(before, tokens[None])[0] for tokens in (drawn, rollout.tokens)]
+    assert np.abs(painted[1].astype(int) - edited).mean() < np.abs(painted[0].astype(int) - edited).mean()  # its codes say so
+    rollout.restore(untouched)
     rollout.edit(edited, stick=4)
     assert np.array_equal(rollout.frame, edited)
     distance = lambda frame, other: np.abs(frame.astype(int) - other).mean()  # noqa: E731

@@ -203,7 +203,25 @@ def test_what_comes_next_is_told_without_playing_it(coinrun: genie.World) -> Non
     for name, frames in ahead.items():
         session.seek(3, 0)
         assert np.array_equal(frames, [session.step(name) for _ in range(4)])
+    with pytest.raises(genie.GenieError, match="1 or more"):
+        session.ahead("left", 0)
     session.close()
+
+
+def test_of_a_long_prompt_the_end_counts_and_the_session_has_its_own_copy(coinrun: genie.World, tmp_path: Path) -> None:
+    clip = np.resize(coinrun.prompts[0].frames, (300, 64, 64, 3))
+    clip[-1] = coinrun.prompts[1].frames[-1]
+    last = clip[-1].copy()
+    session = Session.start(coinrun, clip)
+    made = session.step("right")
+    clip[:] = 0
+    assert np.array_equal(session.frame_at(0), last)
+    session.save(tmp_path / "long.session")
+    session.close()
+    again = Session.open(tmp_path / "long.session", coinrun)
+    again.seek(0)
+    assert np.array_equal(again.step("right"), made)
+    again.close()
 
 
 def test_what_is_pruned_is_marked_with_all_that_grows_from_it_and_can_come_back(coinrun: genie.World) -> None:

@@ -25,7 +25,7 @@ from genie.errors import TrainingError
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast
-from genie.training.loop import Plan
+from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, make_rollouts
 from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
@@ -188,8 +188,16 @@ def test_tokens_of_other_models_are_not_mixed_in(dataset: Dataset, smoke_run: Pa
     for stage in ("tokenizer", "dynamics"):
         shutil.rmtree(run / stage)
     settings = open_run(run, dataset, open_run(run, dataset).bounded(None, 3, "tokenizer"))
-    with pytest.raises(TrainingError, match="tokens was made with other settings or models"):
+    with pytest.raises(TrainingError, match=r"learns from the codes of its tokenizer.*remove .*tokens"):
         Pipeline(dataset, run, settings).train()
+    shutil.copytree(smoke_run / "tokenizer", run / "tokenizer")
+    more = open_run(run, dataset, settings.bounded(None, 50, "tokenizer"))
+    with pytest.raises(TrainingError, match=r"learns from the codes of its tokenizer"):
+        Pipeline(dataset, run, more).train("tokenizer")
+    tensors, note = load_tensors(run / "tokenizer" / MODEL_FILE)
+    save_tensors(run / "tokenizer" / MODEL_FILE, {name: value + 1 for name, value in tensors.items()}, note)
+    with pytest.raises(TrainingError, match="tokens was made with other settings or models"):
+        Pipeline(dataset, run, settings).train("dynamics")
 
 
 def test_the_per_frame_tokenizer_goes_through_the_same_pipeline(dataset: Dataset, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +25,7 @@ from player.controls import ActionMap
 from player.drivers import DRIVERS, Policy, Replay
 from player.jobs import Job, JobQueue
 from player.latch import InputLatch, Reading
+from player.paint import Painted
 from player.settings import Mode
 
 WINDOW = 120  # steps that the figures look back over
@@ -264,11 +265,10 @@ class ModelThread:
         session.seek(index, branch)
         self.show("")
 
-    def edit(self, edits: Sequence[tuple[np.ndarray, bool]], stick: int) -> None:
-        """Put painted frames, each with whether it is held, in place of the current one, one after the other."""
+    def edit(self, painted: Painted, stick: int) -> None:
+        """Put a painted frame in place of the current one."""
         session = self.settle()
-        for frame, hold in edits:
-            session.edit(frame, stick, hold)
+        session.edit(painted.frame, stick, painted.held)
         self.check_later(session.branch)
         self.show("edit")
 

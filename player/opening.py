@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,13 @@ import numpy as np
 
 from genie.errors import GenieError
 from genie.world import World, load_world
+from player.paint import Painted
 from player.picture_files import SUFFIXES, read_picture
 
 if TYPE_CHECKING:
     from genie.sessions.recording import Recording
     from genie.sessions.session import Session
     from player.app import App
-
-Edits = Sequence[tuple[np.ndarray, bool]]  # of `Painting.edits`
 
 
 def world_for(app: App, name: str | Path) -> World:
@@ -44,15 +42,15 @@ def known_worlds(app: App) -> list[str]:
     return sorted({*installed, *(name for name in app.worlds if Path(name).resolve() not in paths)})
 
 
-def start(app: App, world: World, prompt: Any = None, seed: int = 0, painted: Edits = (), **sampling: Any) -> None:
+def start(app: App, world: World, prompt: Any = None, seed: int = 0, painted: Painted | None = None, **sampling: Any) -> None:
     """Begin a session, with what was painted on the prompt's last frame (model thread)."""
     from genie.sessions.session import Session
 
     session = Session.start(world, prompt, seed, journal=app.shelf.new_journal(world.name), **sampling)
-    for frame, hold in painted:
-        session.edit(frame, hold=hold)
+    if painted is not None:
+        session.edit(painted.frame, hold=painted.held)
     app.model.play(session)
-    if painted:
+    if painted is not None:
         app.model.check_later(session.branch)
 
 
@@ -62,7 +60,7 @@ def open_world(app: App, name: str | Path, prompt: Any = None, seed: int = 0) ->
     app.work(lambda: start(app, world_for(app, name), prompt, seed), lambda _: show_play(app), "open")
 
 
-def play_from(app: App, world: World, frames: np.ndarray, painted: Edits, seed: int) -> None:
+def play_from(app: App, world: World, frames: np.ndarray, painted: Painted | None, seed: int) -> None:
     """A new session of the studio's world, from a clip uint8 [T, H, W, 3] and what was painted on its last frame."""
     app.work(lambda: start(app, world, frames, seed, painted), lambda _: show_play(app), "open")
 

@@ -30,6 +30,14 @@ class Stamp:
         return cls(name, picture.copy(), np.ones(picture.shape[:2], np.bool_))
 
 
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A painted frame uint8 [H, W, 3] and which of its pixels are to stay in the world where they are, bool [H, W]."""
+
+    frame: np.ndarray
+    held: np.ndarray
+
+
 @dataclass
 class Painting:
     """A frame uint8 [H, W, 3] and what was done to it. Strokes outside the frame are cut off."""
@@ -46,15 +54,10 @@ class Painting:
         self._loose = np.zeros(self.frame.shape[:2], np.bool_)  # last touched by a stroke that is not held
         self.changes = 0
 
-    def edits(self, before: np.ndarray) -> list[tuple[np.ndarray, bool]]:
-        """What leads from a frame to the painted one: frames uint8 [H, W, 3] to put in its place in turn, each with whether it is held.
-
-        What is loose comes first, so that what is held differs from the frame under it by its own pixels only.
-        """
+    def painted(self, before: np.ndarray) -> Painted | None:
+        """What leads from a frame uint8 [H, W, 3] to the painted one; None: nothing is painted on it."""
         changed = (self.frame != before).any(axis=-1)
-        loose = np.where((changed & self._loose)[..., None], self.frame, before)
-        parts = ((loose, False, changed & self._loose), (self.frame.copy(), True, changed & ~self._loose))
-        return [(frame, hold) for frame, hold, part in parts if part.any()]
+        return Painted(self.frame.copy(), changed & ~self._loose) if changed.any() else None
 
     def begin(self) -> None:
         """Before a stroke: what `undo` comes back to."""

@@ -41,9 +41,10 @@ class Held:
     offset: np.ndarray
 
     @classmethod
-    def of(cls, painted: np.ndarray, before: np.ndarray) -> Held:
-        """Just painted."""
-        return cls(painted.copy(), before.copy(), np.zeros((len(painted), 2), np.int64))
+    def of(cls, painted: np.ndarray, before: np.ndarray, part: np.ndarray | None = None) -> Held:
+        """Just painted; `part`, bool [H, W]: only there it is held."""
+        held = painted.copy() if part is None else np.where(part[..., None], painted, before)
+        return cls(held, before.copy(), np.zeros((len(painted), 2), np.int64))
 
     def put_back(self, frames: np.ndarray) -> np.ndarray:
         """Frames with the paint again where it has faded into what stood under it; another colour is something in front, and stays."""
@@ -178,24 +179,27 @@ class BatchRollout:
         self.index, self.history, self.held = snapshot.index, list(snapshot.history), snapshot.held
         self.seeds, self.salts, self.sampling = snapshot.seeds, snapshot.salts, snapshot.sampling
 
-    def edit(self, frames: np.ndarray, stick: int = 5, hold: bool = False) -> None:
+    def edit(self, frames: np.ndarray, stick: int = 5, hold: bool | np.ndarray = False) -> None:
         """Put edited frames uint8 [B, H, W, 3] in place of the current ones and go on from them.
 
         The changed pixels are also put into the frames before, where the picture had them then, `stick` context frames in all, and those
         frames get the codes of what they show now: so the world takes them for something that came and stayed.
 
         Args:
-            hold: whenever the world lets go of what was painted, put it back (see `Held`).
+            hold: whenever the world lets go of what was painted, put it back (see `Held`); bool [H, W]: only of these pixels.
         """
         if frames.shape != self.state.frame.shape or frames.dtype != np.uint8:
             raise GenieError(f"an edited frame must be uint8 {self.state.frame.shape[1:]}, not {frames.dtype} {frames.shape[1:]}.")
         if stick < 1:
             raise GenieError("stick is how many context frames take the edit; it must be 1 or more.")
+        part = hold if isinstance(hold, np.ndarray) else None
+        if part is not None and (part.dtype != np.bool_ or part.shape != frames.shape[1:3]):
+            raise GenieError(f"what is held must be bool {frames.shape[1:3]}, not {part.dtype} {part.shape}.")
         codec, history = self.engine.codec, self.history
         changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
         self.held = tuple(held.without(changed) for held in self.held)
-        if hold:
-            self.held = (*self.held, Held.of(frames, self.state.frame))
+        if part is not None or hold:
+            self.held = (*self.held, Held.of(frames, self.state.frame, part))
         first, back = max(0, len(history) - stick), np.zeros((len(frames), 2), np.int64)
         for past in range(len(history) - 1, first - 1, -1):
             patched = np.where(_moved(changed, back), _moved(frames, back), history[past].frame)
@@ -344,10 +348,11 @@ class Rollout:
     def held(self, value: tuple[Held, ...]) -> None:
         self._batch.held = value
 
-    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool = False) -> None:
+    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool | np.ndarray = False) -> None:
         """Put an edited frame uint8 [H, W, 3] in place of the current one; `stick` context frames take the change.
 
         Args:
-            hold: whenever the world lets go of what was painted, it is put back, for as long as this rollout lasts.
+            hold: whenever the world lets go of what was painted, it is put back, for as long as this rollout lasts; bool [H, W]: only
+                of these pixels.
         """
         self._batch.edit(frame[None], stick, hold)

@@ -16,7 +16,7 @@ import numpy as np
 
 from genie.bundle import UNREADABLE, FileEntry
 from genie.errors import SessionError
-from genie.sessions.format import MAX_PICTURE_BYTES, Contents, check_version, parse, picture, png
+from genie.sessions.format import MAX_PICTURE_BYTES, Contents, check_version, edit_of, edit_png, parse, picture, png
 from genie.sessions.recording import Place, Recording
 
 SUFFIX = ".session"
@@ -38,7 +38,7 @@ def save(recording: Recording, path: Path) -> None:
     steps = np.concatenate([recording.rows(branch.id)[: branch.length] for branch in tree])
     files = {"prompt.png": png(recording.prompt)}
     files |= {_column(name): np.ascontiguousarray(steps[name]).tobytes() for name in COLUMNS}
-    files |= {_edit(number): png(frame) for number, frame in recording.edits.items()}
+    files |= {_edit(number): edit_png(frame, recording.parts.get(number)) for number, frame in recording.edits.items()}
     files |= {_key_frame(place): data for place, data in recording.key_frames.items()}
     contents = Contents(
         header=recording.header,
@@ -97,11 +97,10 @@ class _Reader:
         steps = self._steps(sum(branch.length for branch in contents.branches), header.row)
         first = 0
         for branch in contents.branches:
-            edit = None
+            edit, part = None, None
             if branch.kind == "edit":
-                data = self._named(_edit(branch.id), MAX_PICTURE_BYTES)
-                edit = picture(data, resolution, f"{where}/{_edit(branch.id)}")[0]
-            recording.add_branch(branch, edit)
+                edit, part = edit_of(self._named(_edit(branch.id), MAX_PICTURE_BYTES), resolution, f"{where}/{_edit(branch.id)}")
+            recording.add_branch(branch, edit, part)
             recording.append(branch.id, steps[first : first + branch.length])
             first += branch.length
         for place in contents.key_frames:

@@ -237,17 +237,32 @@ def png(frames: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def edit_png(frame: np.ndarray, part: np.ndarray | None) -> bytes:
+    """An edited frame uint8 [H, W, 3] as PNG; the pixels that are held, bool [H, W], if only some are, as its alpha."""
+    return png(frame if part is None else np.dstack([frame, np.where(part, np.uint8(255), np.uint8(0))]))
+
+
+def edit_of(data: bytes, resolution: tuple[int, int], where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """What `edit_png` wrote."""
+    strip = _pixels(data, resolution, where)
+    return strip[..., :3].copy(), strip[..., 3] > 127 if strip.shape[2] == 4 else None
+
+
 def picture(data: bytes, resolution: tuple[int, int], where: str, count: int = 1) -> np.ndarray:
     """A PNG of `count` frames side by side -> uint8 [count, H, W, 3]; the size is checked before it is decompressed."""
+    return np.stack(np.split(_pixels(data, resolution, where, count)[..., :3], count, axis=1))
+
+
+def _pixels(data: bytes, resolution: tuple[int, int], where: str, count: int = 1) -> np.ndarray:
+    """uint8 [H, count * W, 3 or, where the PNG has an alpha, 4]."""
     height, width = resolution
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             if image.size != (width * count, height):
                 raise SessionError(f"{where} is {image.size[0]}×{image.size[1]} pixels instead of {width * count}×{height}.")
-            strip = np.asarray(image.convert("RGB"))
+            return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise SessionError(f"{where} is not a readable PNG ({error}).") from error
-    return np.stack(np.split(strip, count, axis=1))
 
 
 def pixel_hash(frame: np.ndarray) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 
 from genie.errors import SessionError
 from genie.sessions.archive import MAX_SESSION_BYTES
-from genie.sessions.format import MAX_PICTURE_BYTES, Branch, Controls, Header, check_version, parse, picture, png
+from genie.sessions.format import MAX_PICTURE_BYTES, Branch, Controls, Header, check_version, edit_of, edit_png, parse, picture, png
 from genie.sessions.recording import Place, Recording
 
 HEAD, PROMPT, LOG, LOCK = "head.json", "prompt.png", "log.bin", "lock"
@@ -63,7 +63,7 @@ class Journal:
         for controls in recording.controls:
             journal.controls(controls)
         for branch in recording.tree:
-            journal.branch(branch, recording.edits.get(branch.id))
+            journal.branch(branch, recording.edits.get(branch.id), recording.parts.get(branch.id))
             journal._write_many([(STEP, _NUMBER.pack(branch.id) + row.tobytes()) for row in recording.rows(branch.id)])
         for place, data in recording.key_frames.items():
             journal.key_frame(place, data)
@@ -89,10 +89,10 @@ class Journal:
         recording.log = journal = cls(folder, lock)
         return recording, journal
 
-    def branch(self, branch: Branch, edit: np.ndarray | None) -> None:
+    def branch(self, branch: Branch, edit: np.ndarray | None, part: np.ndarray | None) -> None:
         """A branch began."""
         text = branch.model_copy(update={"length": 0}).model_dump_json().encode()
-        self._write(BRANCH, _NUMBER.pack(len(text)) + text + (b"" if edit is None else png(edit)))
+        self._write(BRANCH, _NUMBER.pack(len(text)) + text + (b"" if edit is None else edit_png(edit, part)))
 
     def changed(self, branch: Branch) -> None:
         """A branch has another label, or is pruned or no longer."""
@@ -256,7 +256,8 @@ def _apply(recording: Recording, kind: int, data: bytes, where: str) -> None:
     if kind == BRANCH:
         length = _NUMBER.unpack_from(data)[0] + _NUMBER.size
         branch = cast(Branch, parse(Branch, data[_NUMBER.size : length], where))
-        recording.add_branch(branch, picture(data[length:], resolution, where)[0] if branch.kind == "edit" else None)
+        edit, part = edit_of(data[length:], resolution, where) if branch.kind == "edit" else (None, None)
+        recording.add_branch(branch, edit, part)
     elif kind == CHANGED:
         branch = cast(Branch, parse(Branch, data, where))
         recording.change(branch.id, label=branch.label, pruned=branch.pruned)

@@ -20,7 +20,7 @@ Place = tuple[int, int]  # (branch, frame number)
 class Log(Protocol):
     """Where a recording writes down what happens to it, at once."""
 
-    def branch(self, branch: Branch, edit: np.ndarray | None) -> None: ...
+    def branch(self, branch: Branch, edit: np.ndarray | None, part: np.ndarray | None) -> None: ...
     def changed(self, branch: Branch) -> None: ...
     def step(self, branch: int, row: np.ndarray) -> None: ...
     def key_frame(self, place: Place, data: bytes) -> None: ...
@@ -80,6 +80,7 @@ class Recording:
         self.row = header.row
         self.controls: list[Controls] = []
         self.edits: dict[int, np.ndarray] = {}  # branch -> uint8 [H, W, 3]
+        self.parts: dict[int, np.ndarray] = {}  # branch -> the pixels of its edit that are held, bool [H, W], if only some are
         self.key_frames: dict[Place, bytes] = {}  # PNG
         self.cursor: Place = (0, 0)
         self.log: Log | None = None
@@ -151,8 +152,12 @@ class Recording:
 
     # What happens to a recording; each is told to the log.
 
-    def add_branch(self, branch: Branch, edit: np.ndarray | None = None) -> Branch:
+    def add_branch(self, branch: Branch, edit: np.ndarray | None = None, part: np.ndarray | None = None) -> Branch:
         """Begin a branch.
+
+        Args:
+            edit: the picture that an edit puts in place of the frame it starts at, uint8 [H, W, 3].
+            part: its pixels that are held, bool [H, W], if only some are.
 
         Raises:
             SessionError: it does not fit the tree, or there are too many.
@@ -179,8 +184,10 @@ class Recording:
         self._tracks.append(Track(self.row))
         if edit is not None:
             self.edits[number] = edit
+        if part is not None:
+            self.parts[number] = part
         if self.log is not None:
-            self.log.branch(branch, edit)
+            self.log.branch(branch, edit, part)
         return branch
 
     def change(self, number: int, **fields: object) -> None:

@@ -240,27 +240,29 @@ class Session:
         self.recording.set_cursor((number, self.index))
         return number
 
-    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool = False) -> int:
+    def edit(self, frame: np.ndarray, stick: int = 5, hold: bool | np.ndarray = False) -> int:
         """Put an edited frame uint8 [H, W, 3] in place of the one at the cursor: begins a branch, goes there and returns its id.
 
         Args:
             stick: how many context frames take the edit, 1 to 10,000.
-            hold: whenever the world lets go of what was painted, put it back; on this branch and those that grow from it.
+            hold: whenever the world lets go of what was painted, put it back; on this branch and those that grow from it. bool [H, W]:
+                only of these pixels.
         """
         if not 1 <= stick <= MAX_STICK:
             raise GenieError(f"stick is how many context frames take the edit: 1 to {MAX_STICK:,}, not {stick}.")
         model = self._model()
         model.go((self._owner(), self.index))
         model.edit(len(self.recording), frame, stick, hold)  # refuses a wrong frame before anything is noted
-        number = self._begin("edit", edit=frame.copy(), stick=stick, hold=hold)
+        part = hold.copy() if isinstance(hold, np.ndarray) and hold.any() else None
+        number = self._begin("edit", edit=frame.copy(), part=part, stick=stick, hold=bool(np.any(hold)))
         self.recording.set_cursor((number, self.index))
         return number
 
     def edit_persistence(self, branch: int | None = None, frames: int = PERSISTENCE_FRAMES) -> float | None:
         """Share of the edited pixels that still look like what was painted (`genie.metrics.still_painted`) `frames` frames after the edit.
 
-        Looks at the newest edit on the path to a branch (default: the cursor's), moved as the view has scrolled since. None where there
-        is no edit, the path does not go so far, or nothing of the edit is in the view any more.
+        Looks at the newest edit on the path to a branch (default: the cursor's), moved as the view has scrolled since, and of an edit that
+        is held in part at that part. None where there is no edit, the path does not go so far, or nothing of it is in the view any more.
         """
         number = self.branch if branch is None else branch
         edits = [part[0] for part in self.recording.line(number) if part[0] in self.recording.edits]
@@ -369,7 +371,7 @@ class Session:
         self._model().go((self._owner(), index))
         return number if index == self.recording.branch(number).end else self._begin("branch")
 
-    def _begin(self, kind: Kind, edit: np.ndarray | None = None, **fields: Any) -> int:
+    def _begin(self, kind: Kind, edit: np.ndarray | None = None, part: np.ndarray | None = None, **fields: Any) -> int:
         """A branch that leaves the cursor's path at the cursor; it starts from a stored picture."""
         if kind != "bookmark":
             self._model()  # nothing grows where nobody can act
@@ -378,7 +380,7 @@ class Session:
             self.recording.add_key_frame((owner, self.index), png(self.frame))
         inherited = {"salt": parent.salt, "sampling": parent.sampling}
         branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
-        return self.recording.add_branch(branch, edit).id
+        return self.recording.add_branch(branch, edit, part).id
 
     def _ahead(self, action: Action, frames: int, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
         """Frames and tokens of steps from the cursor on, with a branch's dice."""
@@ -401,7 +403,7 @@ class Session:
         assert edit.parent is not None
         before = self._frames.at(edit.parent, edit.start)
         far = np.abs(painted.astype(np.int16) - before).max(axis=-1)
-        rows, columns = np.nonzero(far > min(ALIKE_LEVELS, int(far.max()) - 1))
+        rows, columns = np.nonzero((far > min(ALIKE_LEVELS, int(far.max()) - 1)) & self.recording.parts.get(edit.id, True))
         down, right = self.world.engine.codec.unpack(tokens)[1].sum(axis=0)
         height, width = painted.shape[:2]
         there = rows + down, columns + right

@@ -58,7 +58,7 @@ class Simulation:
         """Remember the state, so that coming back takes a millisecond (as long as few others are remembered after it)."""
         self._keep(self.place, self.rollout.snapshot())
 
-    def edit(self, branch: int, frame: np.ndarray, stick: int, hold: bool) -> None:
+    def edit(self, branch: int, frame: np.ndarray, stick: int, hold: bool | np.ndarray) -> None:
         """Put an edited frame in place of the current one, as the beginning of this branch."""
         self.keep()
         self.rollout.edit(frame, stick, hold)
@@ -150,7 +150,9 @@ class Simulation:
             if number in record.edits and branch.parent is not None:
                 painted, before = record.edits[number][None], self._frames.at(branch.parent, first)[None]
                 changed = (painted != before).any(axis=-1, keepdims=True)
-                held = [one.without(changed) for one in held] + ([Held.of(painted, before)] if branch.hold else [])
+                held = [one.without(changed) for one in held]
+                if branch.hold:
+                    held.append(Held.of(painted, before, record.parts.get(number)))
             scrolled = codec.motion(record.rows(number)["tokens"][: last - first]).sum(axis=0)[None]
             held = [one.scrolled(scrolled) for one in held]
         return tuple(held)

@@ -119,14 +119,14 @@ class Edit(Screen):
         self.rebuild()
 
     def _apply(self) -> None:
-        edits, stick = self.painting.edits(self._before), self._stick
-        if not edits:
+        painted, stick = self.painting.painted(self._before), self._stick
+        if painted is None:
             self.app.say("Nothing is painted yet.")
             return
 
         def work() -> None:
             self._go_there()
-            self.app.model.edit(edits, stick)
+            self.app.model.edit(painted, stick)
 
         self.app.work(work, lambda _: opening.back_to_play(self.app))
 
@@ -137,18 +137,18 @@ class Edit(Screen):
             self.app.model.seek(self._index, self._branch)
 
     def _check(self) -> None:
-        edits, stick = self.painting.edits(self._before), self._stick
-        if not edits:
+        painted, stick = self.painting.painted(self._before), self._stick
+        if painted is None:
             self.app.say("Nothing is painted yet.")
             return
 
         def work() -> float | None:
             self._go_there()
             session = self.app.model.settle()
-            tried = [session.edit(frame, stick, hold) for frame, hold in edits]
+            tried = session.edit(painted.frame, stick, painted.held)
             share = session.try_edit(PERSISTENCE_FRAMES)
             self._go_there()  # painting goes on from the same frame
-            session.prune(tried[0])
+            session.prune(tried)
             return share
 
         def told(share: float | None) -> None:

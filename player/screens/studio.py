@@ -15,7 +15,7 @@ from genie.world import Prompt, World
 from player import opening
 from player.app import App
 from player.canvas import Canvas, Toolbox, add_tools
-from player.paint import Painting
+from player.paint import Painted, Painting
 from player.picture_files import SUFFIXES, Fit, copied_file, paste_picture, read_picture, surface_of
 from player.screen import Screen
 from player.stamps import palette, stamps
@@ -66,9 +66,9 @@ class Studio(Screen):
         """Take a picture uint8 [H, W, 3] as the first frame."""
         self._take(Prompt(name, frame[None]))
 
-    def painted(self) -> opening.Edits:
+    def painted(self) -> Painted | None:
         """What was painted on the last frame of the clip that the picture was taken from."""
-        return self.painting.edits(self.painting.source.frames[-1])
+        return self.painting.painted(self.painting.source.frames[-1])
 
     def build(self, flow: Flow) -> None:
         app, world = self.app, self._world
@@ -214,13 +214,13 @@ class Studio(Screen):
         self._asked = self.app.work(lambda: look_ahead(world, prompt, painted, seed), None, "look ahead")
 
 
-def look_ahead(world: World, prompt: np.ndarray, painted: opening.Edits, seed: int) -> Iterator[Ahead]:
+def look_ahead(world: World, prompt: np.ndarray, painted: Painted | None, seed: int) -> Iterator[Ahead]:
     """Half a second under each key from a clip uint8 [T, H, W, 3] and what was painted on it, a frame a slice (model thread)."""
     actions = [action for action in world.actions if action.kind == "recorded"] or list(world.actions)
     names = tuple(action.name for action in actions)
     batch = world.start_batch([prompt] * len(actions), [seed] * len(actions))
-    for frame, hold in painted:
-        batch.edit(np.stack([frame] * len(actions)), hold=hold)
+    if painted is not None:
+        batch.edit(np.stack([painted.frame] * len(actions)), hold=painted.held)
     frames: list[np.ndarray] = []
     for _ in range(max(1, round(AHEAD * world.frame_rate))):
         yield Ahead(names, tuple(frames))

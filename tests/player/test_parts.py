@@ -113,29 +113,27 @@ def test_a_stroke_is_mirrored_cut_off_at_the_edge_and_taken_back() -> None:
     assert painting.redo() and np.array_equal((painting.frame == RED).all(-1), red)
 
 
-def test_loose_strokes_are_put_in_first_and_held_ones_differ_by_themselves_only() -> None:
+def test_what_is_held_is_told_stroke_by_stroke_and_figures_never_are() -> None:
     before = np.zeros((8, 8, 3), np.uint8)
     painting = Painting(before)
-    assert painting.edits(before) == []
+    held = lambda: np.argwhere(edit.held).tolist() if (edit := painting.painted(before)) is not None else None  # noqa: E731
+    assert held() is None
     painting.begin()
     painting.line((1, 1), (2, 1), RED, 1)
-    [(frame, hold)] = painting.edits(before)
-    assert hold and np.array_equal(frame, painting.frame)
+    assert held() == [[1, 1], [1, 2]]
     painting.begin()
     painting.stamp((5, 5), Stamp("figure", np.full((2, 2, 3), BLUE, np.uint8), np.ones((2, 2), np.bool_), moves=True))
     painting.hold = False
     painting.fill((7, 7), BLUE)
     painting.hold = True
     painting.line((7, 7), (7, 7), RED, 1)  # what comes last decides
-    (loose, first), (whole, second) = painting.edits(before)
-    assert (first, second) == (False, True) and np.array_equal(whole, painting.frame)
-    assert np.argwhere((loose != whole).any(-1)).tolist() == [[1, 1], [1, 2], [7, 7]]
+    assert held() == [[1, 1], [1, 2], [7, 7]]
     painting.undo()
-    assert len(painting.edits(before)) == 1
+    assert held() == [[1, 1], [1, 2]] and not (painting.frame == BLUE).all(-1).any()
     painting.redo()
-    assert len(painting.edits(before)) == 2
+    assert held() == [[1, 1], [1, 2], [7, 7]] and (painting.frame == BLUE).all(-1).any()
     painting.replace(before)
-    assert painting.edits(before) == []
+    assert held() is None
 
 
 def test_filling_stops_at_other_colours_and_a_cut_can_be_stamped() -> None:

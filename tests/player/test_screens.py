@@ -566,7 +566,8 @@ def test_the_studio_paints_loads_and_looks_ahead(player: Player, tmp_path: Path)
     player.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
     player.post(pygame.MOUSEMOTION, pos=(at[0] + 60, at[1] + 40), buttons=(1, 0, 0), rel=(60, 40))
     player.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
-    assert [hold for _, hold in studio.painted()] == [True]
+    painted = studio.painted()
+    assert painted is not None and painted.held.any()
     player.wait(lambda: studio.ahead is not before and len(studio.ahead.frames) == 8)
     player.picture("studio")
     picture = np.zeros((40, 80, 3), np.uint8)
@@ -602,7 +603,9 @@ def test_what_is_painted_in_the_studio_is_held_and_a_reset_comes_back_to_it(play
         player.key(pygame.K_SPACE)
         player.key(pygame.K_ESCAPE)
     frame, painted = studio.painting.frame.copy(), studio.painted()
-    assert [hold for _, hold in painted] == [False, True] and np.array_equal(painted[-1][0], frame)
+    assert painted is not None and np.array_equal(painted.frame, frame)
+    changed = (frame != clip[-1]).any(-1)
+    assert painted.held.any() and (changed & ~painted.held).any()
     before = studio.ahead
     player.wait(lambda: studio.ahead is not None and studio.ahead is not before and len(studio.ahead.frames) == 8)
     assert studio.ahead is not None
@@ -612,7 +615,8 @@ def test_what_is_painted_in_the_studio_is_held_and_a_reset_comes_back_to_it(play
     session = player.app.model.session
     assert session is not None and np.array_equal(session.recording.prompt, clip)
     assert np.array_equal(session.frame_at(0), frame)
-    assert [(branch.kind, branch.hold, branch.start) for branch in session.tree[1:3]] == [("edit", False, 0), ("edit", True, 0)]
+    assert [(branch.kind, branch.hold, branch.start) for branch in session.tree] == [("root", False, 0), ("edit", True, 0)]
+    assert np.array_equal(session.recording.parts[1], painted.held)
     player.pause()
     player.ctrl(pygame.K_r)
     player.wait(lambda: player.shown.index == 0)

@@ -173,6 +173,13 @@ def held_at(offset: tuple[int, int] = (0, 0)) -> Held:
     return Held.of(painted, before).scrolled(np.array([offset]))
 
 
+def test_of_paint_that_is_held_in_part_the_rest_may_go() -> None:
+    whole, part = held_at(), np.zeros((16, 16), np.bool_)
+    part[4:6] = True
+    back = Held.of(whole.painted, whole.before, part).put_back(whole.before)
+    assert np.argwhere((back != whole.before).any(-1)[0]).tolist() == [[row, column] for row in (4, 5) for column in range(4, 8)]
+
+
 def test_held_paint_comes_back_where_it_fades_and_leaves_what_stands_before_it() -> None:
     held = held_at()
     for left in (0.0, 0.3, 0.8):  # of the paint
@@ -239,6 +246,8 @@ def test_a_wrong_edit_is_refused(coinrun: genie.World) -> None:
         rollout.edit(np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(genie.GenieError, match="stick"):
         rollout.edit(rollout.frame, stick=0)
+    with pytest.raises(genie.GenieError, match="what is held must be bool"):
+        rollout.edit(rollout.frame, hold=np.ones((8, 8), np.bool_))
 
 
 def test_sampling_can_be_overridden_and_is_checked(coinrun: genie.World) -> None:

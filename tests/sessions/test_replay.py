@@ -46,12 +46,13 @@ def test_edits_re_rolls_and_other_sampling_are_simulated_again_to_the_bit(saved:
 
 
 def test_what_an_edit_holds_is_held_again_from_the_record_alone(coinrun: genie.World, tmp_path: Path) -> None:
-    session = Session.start(coinrun, "level-03", seed=3)
+    session = Session.start(coinrun, "level-03", seed=3, journal=tmp_path / "journal")
     for _ in range(6):
         session.step("noop")
-    painted = session.frame
+    painted, part = session.frame, np.zeros((64, 64), np.bool_)
     painted[10:24, 44:52] = session.frame[-14:, :8]
-    session.edit(painted, hold=True)
+    part[12:24, 44:52] = True  # the uppermost rows may go
+    edited = session.edit(painted, hold=part)
     for name in ("right", "noop", "left", *["noop"] * 4):
         session.step(name)
     erased = session.frame
@@ -64,6 +65,8 @@ def test_what_an_edit_holds_is_held_again_from_the_record_alone(coinrun: genie.W
     outcome = verify(read_session(tmp_path / "take.session"), coinrun)
     assert (outcome.equal, outcome.frames) == (True, session.recording.frames)
     opened = Session.open(tmp_path / "take.session", coinrun)
+    for recording in (opened.recording, read_session(tmp_path / "journal")):
+        assert np.array_equal(recording.parts[edited], part) and np.array_equal(recording.edits[edited], painted)
     opened.seek(place[1], place[0])
     assert any(branch.hold for branch in opened.tree)
     for name in ("noop", "right", "noop"):

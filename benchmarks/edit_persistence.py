@@ -81,9 +81,9 @@ def main(world: str = "coinrun", backend: str = "auto", sheet: Path | None = Non
                 painted = before.copy()
                 painted[box] = thing
                 session.seek(place[1], place[0])
-                session.edit(painted, stick, hold)
-                found.setdefault((name, stick, hold), []).append(session.try_edit() or 0.0)
+                found.setdefault((name, stick, hold), []).append(session.try_edit(painted, stick, hold) or 0.0)
             if box is not None:
+                session.edit(painted, *WAYS[-1])
                 held = np.stack([before, *[painted] * PERSISTENCE_FRAMES])
                 made = opened.reconstruct(held)[-1]
                 kept.setdefault(name, []).append(float(still_painted(made, painted, before)[box].mean()))

@@ -107,7 +107,7 @@ class Canvas(Widget):
         if name == "x":
             self.tools.colour = self.painting.pick(self.at)
         elif name == "y":
-            self.tools.tool = TOOLS[(TOOLS.index(self.tools.tool) + 1) % len(TOOLS)]
+            self.tools.tool, self.tools.cut_from = TOOLS[(TOOLS.index(self.tools.tool) + 1) % len(TOOLS)], None
         else:
             return False
         self._on_change()
@@ -206,6 +206,7 @@ def add_tools(
     def choose(name: str, value: object) -> Callable[[], object]:
         def chosen() -> None:
             setattr(tools, name, value)
+            tools.cut_from = None
             if name == "stamp":
                 tools.tool = "stamp"
             elif name == "colour" and tools.tool not in ("brush", "fill"):

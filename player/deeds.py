@@ -88,13 +88,7 @@ def reset(app: App) -> None:
 def undo(app: App) -> None:
     """To where the branch began."""
 
-    def work() -> str:
-        session = app.model.settle()
-        session.undo_to_branch_point()
-        app.model.show("")
-        return f"Back at the branch point, frame {session.index}."
-
-    app.work(work, app.say)
+    app.work(app.model.undo, lambda index: app.say(f"Back at the branch point, frame {index}."))
 
 
 def reroll(app: App) -> None:
@@ -108,7 +102,7 @@ def reroll(app: App) -> None:
             app.model.seek(session.index, number)
             return number
         number = session.branch
-        for number in reroll_many(app, session.branch, end, 1):
+        for number, _ in reroll_many(app, session.branch, end, 1):
             yield number
         app.model.seek(session.recording.branch(number).end, number)
         return number
@@ -116,15 +110,18 @@ def reroll(app: App) -> None:
     app.work(work, lambda number: app.say(f"Re-rolled: branch {number}."), exclusive=True)
 
 
-def reroll_many(app: App, branch: int, index: int, count: int) -> Iterator[int]:
-    """The rest of a branch from a frame on, `count` times under new salts (model thread, exclusive); at its end, the last second."""
+def reroll_many(app: App, branch: int, index: int, count: int) -> Iterator[tuple[int, int]]:
+    """The rest of a branch from a frame on, `count` times under new salts (model thread, exclusive); at its end, the last second.
+
+    Yields (take, frames it has) after each frame.
+    """
     session = app.model.settle()
     if session.recording.branch(branch).end <= index:
         index = max(0, index - round(REROLL_SECONDS * session.world.frame_rate))
     session.seek(index, branch)
-    for number, _ in session.reroll_take(count):
+    for number, frames in session.reroll_take(count):
         app.model.show("re-roll")
-        yield number
+        yield number, frames
     app.model.show("")
 
 

@@ -76,7 +76,7 @@ class Hud:
                 y += 12
         if self._model.take is not None and y + high <= area.bottom:
             pygame.draw.circle(surface, theme.bad, (area.x + 20, y + high // 2), 7)
-            surface.blit(theme.text(f"REC  {shown.index - self._model.take.first} frames", size, theme.bad), (area.x + 34, y + 2))
+            surface.blit(theme.text(f"REC  {max(0, shown.index - self._model.take.first)} frames", size, theme.bad), (area.x + 34, y + 2))
 
     def _height(self, size: int, lines: int) -> int:
         """Pixels that all figures take in letters of a size: they become smaller where a window is low, none is left out."""

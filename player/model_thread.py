@@ -249,6 +249,8 @@ class ModelThread:
         if self._view is not None:
             view, self._view = self._view, None
             self.session.seek(view)
+            if self.take is not None and view < self.take.first:  # rewound to before it began
+                self.take = Take(self.session.branch, view)
         return self.session
 
     def look(self, index: int) -> None:
@@ -261,9 +263,21 @@ class ModelThread:
 
     def seek(self, index: int, branch: int | None = None) -> None:
         """Move the cursor, model and all."""
+        self._go(lambda session: session.seek(index, branch))
+
+    def undo(self) -> int:
+        """Back to where the branch began; returns the frame's number."""
+        return self._go(Session.undo_to_branch_point)
+
+    def _go(self, move: Callable[[Session], object]) -> int:
+        """A take that is being recorded ends where it was; a world that had stopped may try again."""
         session = self.settle()
-        session.seek(index, branch)
+        if label := self.end_take(session):
+            self.notes.append(f"{label.capitalize()} is kept.")
+        move(session)
+        self.error = None
         self.show("")
+        return session.index
 
     def edit(self, painted: Painted, stick: int) -> None:
         """Put a painted frame in place of the current one."""
@@ -350,6 +364,8 @@ class ModelThread:
 
     def _close_session(self) -> None:
         if self.session is not None:
+            with suppress(Exception):  # where the user looks is where the session is left
+                self.settle()
             session, self.session, saved = self.session, None, False
             with suppress(GenieError, OSError):
                 self.end_take(session)

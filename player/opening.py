@@ -116,9 +116,10 @@ def play_on(app: App) -> None:
 
     def work() -> None:
         session = app.model.settle()
-        first = max(0, session.index - session.world.engine.context + 1)
-        frames = np.stack([session.frame_at(index) for index in range(first, session.index + 1)])
-        start(app, session.world, frames, session.seed)
+        length = session.world.engine.context
+        played = [session.frame_at(index) for index in range(max(0, session.index - length + 1), session.index + 1)]
+        before = session.recording.prompt[:-1] if session.index < length else ()
+        start(app, session.world, np.stack([*before, *played][-length:]), session.seed)
 
     app.work(work, lambda _: show_play(app), "open")
 

@@ -78,6 +78,10 @@ class Settings(BaseModel):
             return f"{pretty(chord)} is the last one that pauses: give pause another one first."
         return ""
 
+    def worlds_with(self, device: Device, chord: str) -> list[str]:
+        """The worlds in which a chord is the user's own for an action."""
+        return [name for name, world in self.worlds.items() if any(chord in getattr(action, device) for action in world.actions.values())]
+
     def action(self, world: str, number: int) -> ActionSettings:
         """The user's settings of one action, to be looked at."""
         own = self.worlds.get(world)

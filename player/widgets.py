@@ -155,6 +155,9 @@ class Choice(Button):
         self._on_change(index)
 
 
+ARROWS = (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+
+
 class Field(Button):
     """A line of text. Press to write; with a pad up and down choose the letter, right goes on, left takes one back."""
 
@@ -203,6 +206,8 @@ class Field(Button):
         elif event.key == pygame.K_TAB:
             self._toggle()
             return False  # and on to the next
+        elif event.key in ARROWS:
+            return True  # a keyboard has letters; arrows choose them on a pad only
         elif event.unicode and event.unicode.isprintable() and len(self.value) < self._limit:
             self.value += event.unicode
         else:

@@ -30,6 +30,7 @@ SUFFIXES: dict[Kind, str] = {
     "mp4": ".mp4", "lossless": ".mkv", "gif": ".gif", "png": "-frames", "npz": ".npz", "ndjson": ".ndjson",
     "dataset": "-dataset", "minari": "-minari",
 }  # fmt: skip
+VIDEOS: frozenset[Kind] = frozenset({"mp4", "lossless", "gif"})  # a file for each take
 NEED_FRAMES: frozenset[Kind] = frozenset({"mp4", "lossless", "gif", "png", "dataset", "minari"})
 EPISODE_FRAMES = 1024  # of a dataset; a longer take becomes several episodes
 LEAST_EPISODE = 64
@@ -61,7 +62,8 @@ def takes(recording: Recording, branch: int | None = None, tree: bool = False) -
     if not tree:
         number = recording.cursor[0] if branch is None else branch
         return [Take(number, 0, recording.branch(number).end)]
-    return [Take(found.id, found.start, found.end) for found in recording.tree if not found.pruned and (found.length or found.id == 0)]
+    found = [Take(branch.id, branch.start, branch.end) for branch in recording.tree if not branch.pruned and branch.length]
+    return found or [Take(0, 0, 0)]
 
 
 def export(
@@ -92,7 +94,7 @@ def export(
     if frames is None:
         raise TypeError(f"{kind} needs frames")
     pictures = _Pictures(frames, progress, sum(take.frames for take in wanted))
-    single = len(wanted) == 1 and kind in ("mp4", "lossless", "gif")
+    single = len(wanted) == 1 and kind in VIDEOS
     if single:
         _write_video(recording, pictures, kind, out, wanted[0], scale, gif_rate)
         return [out]

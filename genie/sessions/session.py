@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from genie.errors import GenieError, SessionError
 from genie.metrics import ALIKE_LEVELS, still_painted
 from genie.runtime.actions import Action
+from genie.runtime.rollout import Rollout
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
 from genie.sessions.archive import save
@@ -226,7 +227,9 @@ class Session:
         rest = self.recording.path(self.branch).actions[self.index :] if actions is None else actions
         todo = [self.world.action_table.find(action) for action in rest]
         try:
-            for number in self.reroll(count):
+            for _ in range(count):
+                self.seek(origin[1], origin[0])
+                [number] = self.reroll()
                 self.seek(origin[1], number)
                 for done, action in enumerate(todo, start=1):
                     self.step(action)
@@ -271,20 +274,22 @@ class Session:
             return None
         edit = self.recording.branch(edits[-1])
         last = edit.start + frames
-        tokens = self.recording.path(number).rows["tokens"][edit.start : last]
-        return self._still_there(edit, self._frames.at(number, last), tokens)
+        assert edit.parent is not None
+        return _still_there(
+            self.recording.edits[edit.id],
+            self._frames.at(edit.parent, edit.start),
+            self.recording.parts.get(edit.id),
+            self._frames.at(number, last),
+            self._scrolled(self.recording.path(number).rows["tokens"][edit.start : last]),
+        )
 
-    def try_edit(self, frames: int = PERSISTENCE_FRAMES) -> float | None:
-        """What `edit_persistence` would be for the edit at the cursor if nobody acted for `frames` frames; nothing is recorded.
-
-        Raises:
-            GenieError: the cursor is not at an edit.
-        """
-        edit = self.recording.branch(self._owner())
-        if edit.kind != "edit" or edit.start != self.index:
-            raise GenieError("go to an edited frame first: its persistence is tried from there.")
-        made, tokens = self._ahead(self.world.action_table.idle, frames, edit)
-        return self._still_there(edit, made[-1], tokens)
+    def try_edit(
+        self, frame: np.ndarray, stick: int = 5, hold: bool | np.ndarray = False, frames: int = PERSISTENCE_FRAMES
+    ) -> float | None:
+        """What `edit_persistence` would be if this edit was made here and nobody acted for `frames` frames; nothing is recorded."""
+        before, idle = self.frame, self.world.action_table.idle
+        made, tokens = self._ahead(idle, frames, lambda rollout: rollout.edit(frame, stick, hold))
+        return _still_there(frame, before, hold if isinstance(hold, np.ndarray) else None, made[-1], self._scrolled(tokens))
 
     def ahead(self, action: Action | str | int, frames: int) -> np.ndarray:
         """What `step` would give if this action were held from the cursor on: uint8 [frames, H, W, 3], to the bit; nothing is recorded.
@@ -295,7 +300,7 @@ class Session:
         """
         if frames < 1:
             raise GenieError(f"look {frames} frames ahead? Ask for 1 or more.")
-        return self._ahead(self.world.action_table.find(action), frames, self._here())[0]
+        return self._ahead(self.world.action_table.find(action), frames)[0]
 
     def bookmark(self, label: str = "") -> int:
         """Mark the cursor's place; returns the id to `seek` to."""
@@ -382,13 +387,16 @@ class Session:
         branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
         return self.recording.add_branch(branch, edit, part).id
 
-    def _ahead(self, action: Action, frames: int, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
-        """Frames and tokens of steps from the cursor on, with a branch's dice."""
+    def _ahead(
+        self, action: Action, frames: int, first: Callable[[Rollout], object] = lambda rollout: None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Frames and tokens of steps from the cursor on, with its branch's dice, after something else was done."""
         model = self._model()
         model.go((self._owner(), self.index))
         rollout = model.rollout
         here = rollout.snapshot()
-        model.take_on(branch.id)
+        model.take_on(self._here().id)
+        first(rollout)
         steps = [(rollout.step(action), rollout.tokens) for _ in range(frames)]
         rollout.restore(here)
         made, tokens = (np.stack(part) for part in zip(*steps, strict=True))
@@ -397,21 +405,22 @@ class Session:
     def _fresh_salt(self) -> int:
         return 1 + max(branch.salt for branch in self.tree)
 
-    def _still_there(self, edit: Branch, later: np.ndarray, tokens: np.ndarray) -> float | None:
-        """Share of an edit's pixels that are there in a later frame, as far as they are in the view; tokens of the steps between."""
-        painted = self.recording.edits[edit.id]
-        assert edit.parent is not None
-        before = self._frames.at(edit.parent, edit.start)
-        far = np.abs(painted.astype(np.int16) - before).max(axis=-1)
-        rows, columns = np.nonzero((far > min(ALIKE_LEVELS, int(far.max()) - 1)) & self.recording.parts.get(edit.id, True))
-        down, right = self.world.engine.codec.unpack(tokens)[1].sum(axis=0)
-        height, width = painted.shape[:2]
-        there = rows + down, columns + right
-        seen = (there[0] >= 0) & (there[0] < height) & (there[1] >= 0) & (there[1] < width)
-        rows, columns = rows[seen], columns[seen]
-        if not len(rows):
-            return None
-        return float(still_painted(later[rows + down, columns + right], painted[rows, columns], before[rows, columns]).mean())
+    def _scrolled(self, tokens: np.ndarray) -> np.ndarray:
+        """How far the picture moves over the steps that tokens [T, N, G] tell of, int [2]."""
+        return self.world.engine.codec.unpack(tokens)[1].sum(axis=0)
+
+
+def _still_there(painted: np.ndarray, before: np.ndarray, part: np.ndarray | None, later: np.ndarray, scrolled: np.ndarray) -> float | None:
+    """Share of what was painted (`part` of it, bool [H, W], if given) that is there in a later frame, as far as it is in the view."""
+    far = np.abs(painted.astype(np.int16) - before).max(axis=-1)
+    rows, columns = np.nonzero((far > min(ALIKE_LEVELS, int(far.max()) - 1)) & (True if part is None or not part.any() else part))
+    height, width = painted.shape[:2]
+    there = rows + scrolled[0], columns + scrolled[1]
+    seen = (there[0] >= 0) & (there[0] < height) & (there[1] >= 0) & (there[1] < width)
+    if not seen.any():
+        return None
+    old, new = (rows[seen], columns[seen]), (there[0][seen], there[1][seen])
+    return float(still_painted(later[new], painted[old], before[old]).mean())
 
 
 def _tenths(milliseconds: float | None) -> int:

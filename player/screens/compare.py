@@ -18,7 +18,7 @@ from player.screens.play import act
 
 STRIP = 110  # pixels high
 TOP = 50.0  # dB at the upper edge of the strip
-FORWARD = ("fast", "step", "mode", "hand over", "record")  # commands that keep both together
+FORWARD = ("fast", "step", "mode", "hand over", "record", "save", "slot", "bookmark")  # commands that keep both together
 
 
 class Compare(Screen):
@@ -62,7 +62,7 @@ class Compare(Screen):
     def _started(self, game: RealGame) -> None:
         self.game = game
         self.app.apply_settings()
-        self.app.model.pause(False)
+        self.app.model.pause(self.app.away)
 
     def _failed(self, error: Exception) -> None:
         self.game, self.plays, self.latches = None, False, False

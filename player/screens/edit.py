@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genie.errors import GenieError
 from genie.metrics import still_painted
 from genie.sessions.session import PERSISTENCE_FRAMES
 from player import opening
@@ -38,8 +39,12 @@ class Edit(Screen):
         super().__init__(app)
         world, shown = app.model.world, app.model.newest
         assert world is not None and shown is not None
+        self._session = app.model.session
         self._branch, self._index = shown.branch, shown.index  # of the frame that is painted on; the world may be a frame further by now
-        self.painting = Painting(shown.frame)
+        self._draft = (id(self._session), self._branch, self._index)
+        if app.memory.get("edit of") != self._draft:
+            app.memory["edit of"], app.memory["edit"] = self._draft, Painting(shown.frame)
+        self.painting: Painting = app.memory["edit"]  # left and come back to, it is as it was
         self._before = shown.frame.copy()
         looks = [prompt.frames[-1] for prompt in world.prompts]
         self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
@@ -128,11 +133,17 @@ class Edit(Screen):
             self._go_there()
             self.app.model.edit(painted, stick)
 
-        self.app.work(work, lambda _: opening.back_to_play(self.app))
+        def applied(_: object) -> None:
+            self.app.memory.pop("edit of", None)
+            opening.back_to_play(self.app)
+
+        self.app.work(work, applied, "apply")
 
     def _go_there(self) -> None:
         """To the frame that is painted on (model thread)."""
         session = self.app.model.settle()
+        if session is not self._session:
+            raise GenieError("another session was opened meanwhile: go back and edit a frame of that one.")
         if (session.branch, session.index) != (self._branch, self._index):
             self.app.model.seek(self._index, self._branch)
 
@@ -144,12 +155,7 @@ class Edit(Screen):
 
         def work() -> float | None:
             self._go_there()
-            session = self.app.model.settle()
-            tried = session.edit(painted.frame, stick, painted.held)
-            share = session.try_edit(PERSISTENCE_FRAMES)
-            self._go_there()  # painting goes on from the same frame
-            session.prune(tried)
-            return share
+            return self.app.model.settle().try_edit(painted.frame, stick, painted.held)
 
         def told(share: float | None) -> None:
             found = "nothing of the edit is in the view" if share is None else f"{share:.0%} of the edit is still there"

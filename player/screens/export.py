@@ -103,11 +103,12 @@ class Export(Screen):
 
     def _write(self, kind: Kind) -> list[Path]:
         """The work itself (model thread: painting frames takes the model, and importing zarr takes half a second)."""
-        from genie.sessions.export import NEED_FRAMES, SUFFIXES, export
+        from genie.sessions.export import NEED_FRAMES, SUFFIXES, VIDEOS, export
 
         recording, name = self._recording()
         wanted = self._wanted(recording)
-        out = free_path(self.app.shelf.place("exports") / f"{name}-{time.strftime('%H%M%S')}{SUFFIXES[kind]}")
+        suffix = "" if len(wanted) > 1 and kind in VIDEOS else SUFFIXES[kind]  # several videos lie in a folder
+        out = free_path(self.app.shelf.place("exports") / f"{name}-{time.strftime('%H%M%S')}{suffix}")
         frames = None
         if kind in NEED_FRAMES:
             world = self._world(recording)

@@ -88,7 +88,7 @@ class Lab(Screen):
             picture = surface_of(roll.frames[moment]) if roll is not None else None
             mine = self._settings(action)
             name = f"{action.name}: {mine.name}" if mine.name else action.name
-            told = in_words(roll.motion, roll.change) if roll is not None else "rolling …"
+            told = in_words(roll.motion, roll.change) if roll is not None else "rolling …" if self._job is not None else "–"
             figures = f"moves {roll.motion[0]:+.1f}, {roll.motion[1]:+.1f}; changes {roll.change:.1f}" if roll is not None else ""
             keys = ", ".join(pretty(chord) for chord in (*mine.keys, *mine.pad)) or " + ".join(action.keys) or "no key"
             flow.add(
@@ -148,18 +148,23 @@ class Lab(Screen):
         self._roll()
 
     def _choose(self, place: int) -> None:
-        self._chosen = place
+        self._chosen, self._waiting, self._catcher, self.listener = place, None, None, None
         self.rebuild()
         self.set_focus("name")
 
     def _roll(self) -> None:
         self.rolls = {}
         actions = self.actions
-        self._job = self.app.work(lambda: self._rollouts(actions), self._rolled, "lab")
+        self._job = self.app.work(lambda: self._rollouts(actions), self._rolled, "lab", self._failed)
         self.rebuild()
 
     def _rolled(self, rolls: dict[int, Roll]) -> None:
         self.rolls = rolls
+        self.rebuild()
+
+    def _failed(self, error: Exception) -> None:
+        self.app.failed(error)
+        self._job = None
         self.rebuild()
 
     def _rollouts(self, actions: list[Action]) -> Generator[dict[int, Roll], None, dict[int, Roll]]:

@@ -19,7 +19,7 @@ from player.picture_files import png_frame, surface_of
 from player.screen import Screen
 from player.widgets import Button, Flow, Picture
 
-MOST = 60  # sessions that are shown
+MOST = 60  # sessions that are shown at first, and with each "older ones" more
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,21 @@ class Library(Screen):
         self.kept: list[Kept] | None = None
         self._chosen: Path | None = None
         self._sure = False
+        self._most = MOST
+        self._older = 0  # that are not shown
 
     def enter(self) -> None:
         self.app.model.pause(True)
+        self._look()
+
+    def _look(self) -> None:
         paths = self.app.shelf.sessions()
-        self.app.work(lambda: _look_at(paths), self._arrived, "library")
+        self._older = max(0, len(paths) - self._most)
+        self.app.work(lambda: _look_at(paths[: self._most]), self._arrived, "library")
+
+    def _look_further(self) -> None:
+        self._most += MOST
+        self._look()
 
     def leave(self) -> None:
         self.app.model.cancel("library")
@@ -79,6 +89,9 @@ class Library(Screen):
                 ),
                 width=max(220, round(200 * self.app.theme.scale)),
             )
+        if self._older:
+            flow.newline()
+            flow.add(Button("older", f"{self._older} older ones", self._look_further))
 
     def _choose(self, path: Path) -> None:
         self._chosen, self._sure = path, False
@@ -108,7 +121,7 @@ class Library(Screen):
 def _look_at(paths: list[Path]) -> Generator[None, None, list[Kept]]:
     """Read the sessions, one a slice."""
     found = []
-    for path in paths[:MOST]:
+    for path in paths:
         yield None
         try:
             recording = read_session(path)

@@ -52,7 +52,11 @@ class Play(Screen):
     def enter(self) -> None:
         self.app.apply_settings()
         if self.app.model.error is not None:
-            self.app.say("This world has stopped. Go home and open it again; what was played is kept in the library.")
+            keys = self.app.keys
+            self.app.say(
+                f"This world has stopped. {keys.label('undo')} or {keys.label('load')} goes back and tries again; "
+                "what was played is kept in the library when you leave."
+            )
             self.app.model.pause(True)
         elif not self.app.memory.pop("stay paused", False):
             self.app.model.pause(False)
@@ -165,6 +169,7 @@ class Pause(Screen):
     def __init__(self, app: App) -> None:
         super().__init__(app)
         self._state: tuple[object, ...] = ()
+        self._choices: tuple[object, ...] = ()
 
     def enter(self) -> None:
         self.app.model.pause(True)
@@ -214,7 +219,10 @@ class Pause(Screen):
 
     def tick(self) -> None:
         model = self.app.model
-        state = (model.newest, model.rewinding)
+        state, choices = (model.newest, model.rewinding), (model.mode, model.driver, model.watched)
+        if choices != self._choices:
+            self._choices = choices
+            self.rebuild()
         if state != self._state:
             self._state = state
             self.app.dirty = True
@@ -244,7 +252,9 @@ class Pause(Screen):
         surface.blit(theme.text(self.title, 30), (body.x, 14))
         keys = self.app.keys
         tips = f"{keys.label('step')} one frame on   {keys.label('back')} back   {keys.label('rewind')} rewind   {keys.label('undo')} undo"
-        for number, line in enumerate(theme.wrap(tips, body.width, 18)[:4]):
+        shown = self.app.model.newest
+        where = f"Frame {shown.index} of {self.app.model.tip}, branch {shown.branch}   " if shown is not None else ""
+        for number, line in enumerate(theme.wrap(where + tips, body.width, 18)[:5]):
             surface.blit(theme.text(line, 18, look.DIM), (body.x, body.bottom + 10 + number * theme.font(18).get_linesize()))
 
 

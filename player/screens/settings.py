@@ -109,6 +109,8 @@ class SettingsScreen(Screen):
                 table[owner] = tuple(chord for chord in table[owner] if chord != add)
                 self.app.say(f"{pretty(add)} was “{_title(owner)}”; it is “{_title(target)}” now.")
             table[target] = (*(chord for chord in table.get(target, ()) if chord != add), add)[-MOST:]
+            for world in self.app.settings.worlds_with(self._device, add):
+                self.app.say(f"In {world} {pretty(add)} goes on meaning an action, as set in its action lab.")
         elif target == "pause" and remove and len(table.get(target, ())) <= 1:
             self.app.say("Pause keeps its last one: it is the way out of play.")
         elif target is not None and remove:

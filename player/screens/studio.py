@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,12 +43,14 @@ class Studio(Screen):
     def __init__(self, app: App, world: World) -> None:
         super().__init__(app)
         self._world = world
-        # What is painted on comes from a prompt: a shipped one, or a picture as one of a single frame.
-        self.painting = Painting(world.prompts[0].frames[-1], source=world.prompts[0])
+        # What is painted on comes from a prompt: a shipped one, or a picture as one of a single frame. It stays until the window closes.
+        fresh = Painting(world.prompts[0].frames[-1], source=world.prompts[0])
+        self.painting: Painting = app.memory.setdefault(f"studio:{opening.key_of(world)}", fresh)
         looks = [prompt.frames[-1] for prompt in world.prompts]
         self._tools: Toolbox = app.memory.setdefault(f"tools:{world.name}", Toolbox(palette(looks), stamps(looks)))
         self._fit: Fit = "crop"
         self._seed = 0
+        self._again: Callable[[], None] | None = None  # takes the same picture file or clipboard again
         self.ahead: Ahead | None = None
         self._asked: Any = None
         self._scale = 6
@@ -178,6 +180,8 @@ class Studio(Screen):
         return True
 
     def _take(self, prompt: Prompt) -> None:
+        if prompt in self._world.prompts:
+            self._again = None
         self.painting.replace(prompt.frames[-1], prompt)
         self._changed()
 
@@ -187,7 +191,7 @@ class Studio(Screen):
         self.app.push(Files(self.app, SUFFIXES, self._load))
 
     def _load(self, path: Path) -> None:
-        resolution, fit = self._world.resolution, self._fit
+        resolution, fit, self._again = self._world.resolution, self._fit, partial(self._load, path)
         self.app.work(lambda: read_picture(path, resolution, fit), lambda frame: self.put(frame, path.stem), "picture")
 
     def _paste(self) -> None:
@@ -195,11 +199,13 @@ class Studio(Screen):
         if file is not None:
             self._load(file)
         else:
-            resolution, fit = self._world.resolution, self._fit
+            resolution, fit, self._again = self._world.resolution, self._fit, self._paste
             self.app.work(lambda: paste_picture(resolution, fit), lambda frame: self.put(frame, "pasted"), "picture")
 
     def _set_fit(self, index: int) -> None:
         self._fit = FITS[index]
+        if self._again is not None:
+            self._again()
 
     def _set_seed(self, index: int) -> None:
         self._seed = SEEDS[index]

@@ -12,6 +12,7 @@ from player import opening
 from player import theme as look
 from player.app import App
 from player.deeds import next_mark, reroll_many
+from player.jobs import Job
 from player.picture_files import surface_of
 from player.screen import Screen
 from player.tree import LEFT, THUMB, Overview, Tree, overview
@@ -33,6 +34,7 @@ class Timeline(Screen):
         self._other: tuple[int, int] | None = None  # what the chosen frame is compared with
         self._other_frame: np.ndarray | None = None
         self._count = 3
+        self._rerolling: Job | None = None
         self._pruned = False
 
     def enter(self) -> None:
@@ -82,7 +84,7 @@ class Timeline(Screen):
                 widget.picture = surface_of(self._frame)
             elif isinstance(widget, Picture) and widget.key == "other" and self._other_frame is not None:
                 widget.picture = surface_of(self._other_frame)
-            elif isinstance(widget, Text) and widget.key == "where":
+            elif isinstance(widget, Text) and widget.key == "where" and self._rerolling is None:
                 widget.text = self._where()
         self.app.dirty = True
 
@@ -106,6 +108,8 @@ class Timeline(Screen):
         inner = flow.beside()
         branch = self._tree.branch if self._tree is not None else None
         assert branch is not None
+        if self._rerolling is not None:
+            inner.add(Button("stop", "Stop re-rolling", self._stop, "What is done of it stays."))
         inner.add(Button("here", "Play from here", self._play_here, "Go to this frame; acting there begins a branch, nothing is lost."))
         inner.add(
             Button("re-roll", f"Re-roll ×{self._count}", self._reroll, "The rest of this branch again under new salts, beside each other.")
@@ -168,11 +172,17 @@ class Timeline(Screen):
             super().page(step)
 
     def mouse(self, event: pygame.event.Event) -> None:
-        if event.type == pygame.MOUSEWHEEL and self._tree is not None:
+        if event.type == pygame.MOUSEWHEEL and self._tree is not None and self._over_tree():
             self._tree.scroll(-event.y)
             self.app.dirty = True
         else:
             super().mouse(event)
+
+    def _over_tree(self) -> bool:
+        """Whether the mouse is on the tree, which scrolls by itself."""
+        assert self._tree is not None
+        rect = self._tree.rect.move(self.body.x, self.body.y - self.scroll)
+        return rect.collidepoint(pygame.mouse.get_pos()) and self.body.collidepoint(pygame.mouse.get_pos())
 
     def _do(self, deed: object, say: str = "") -> None:
         """Something to the session at the chosen frame, then read the tree again."""
@@ -210,11 +220,34 @@ class Timeline(Screen):
             return
         branch, index, count = tree.branch.id, tree.index, self._count
 
-        def work() -> Iterator[int]:
-            yield from reroll_many(self.app, branch, index, count)
+        def work() -> Iterator[str]:
+            numbers: dict[int, None] = {}
+            for number, frames in reroll_many(self.app, branch, index, count):
+                numbers[number] = None
+                yield f"Re-rolling: take {len(numbers)} of {count}, frame {frames}"
 
-        self.app.say(f"Re-rolling {count} times …")
-        self.app.work(work, lambda _: self.refresh(), "re-roll", exclusive=True)
+        self._rerolling = self.app.work(work, self._rerolled, "re-roll", self._stopped, exclusive=True)
+        self.rebuild()
+
+    def _rerolled(self, _: object = None) -> None:
+        self._rerolling = None
+        self.refresh()
+
+    def _stopped(self, error: Exception) -> None:
+        self.app.failed(error)
+        self._rerolled()
+
+    def _stop(self) -> None:
+        """What is done of the re-rolls stays."""
+        self.app.model.cancel("re-roll")
+        self._rerolled()
+
+    def tick(self) -> None:
+        told: str | None = self._rerolling.progress if self._rerolling is not None else None
+        for widget in self.widgets:
+            if told is not None and isinstance(widget, Text) and widget.key == "where" and widget.text != told:
+                widget.text = told
+                self.app.dirty = True
 
     def _compare(self) -> None:
         tree = self._tree

@@ -21,7 +21,7 @@ from player import opening
 from player.app import App
 from player.controls import ActionMap
 from player.launch import display_available
-from player.model_thread import ModelThread
+from player.model_thread import ModelThread, Take
 from player.screens.edit import Edit
 from player.screens.export import Export
 from player.screens.home import Home
@@ -402,6 +402,36 @@ def test_a_take_ends_with_its_session_and_is_marked_in_it(player: Player) -> Non
     assert second.kind == "bookmark" and second.start >= first.start + 3
 
 
+def test_a_take_ends_where_the_play_goes_elsewhere_and_begins_where_it_is_rewound_to(player: Player) -> None:
+    model = player.app.model
+    player.frames(4)
+    player.pause()
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    begun = model.take
+    assert begun is not None
+    for _ in range(3):
+        player.key(pygame.K_PERIOD)
+        player.settled()
+    player.ctrl(pygame.K_r)
+    player.wait(lambda: model.last_take is not None)
+    assert model.take is None and model.last_take == Take(begun.branch, begun.first, begun.first + 3)
+    player.app.work(lambda: model.seek(4, 0))
+    player.settled()
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is not None)
+    for _ in range(2):
+        player.key(pygame.K_COMMA)
+        player.settled()
+    player.down(pygame.K_d)
+    player.key(pygame.K_PERIOD)
+    player.up(pygame.K_d)
+    player.wait(lambda: player.shown.action == "right")
+    player.key(pygame.K_F10)
+    player.wait(lambda: model.take is None)
+    assert (model.last_take.first, model.last_take.last) == (2, 3)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_journal_that_stops_is_told_once(player: Player) -> None:
     session = player.app.model.session
@@ -426,8 +456,15 @@ def test_an_error_in_the_model_thread_reaches_the_user_and_the_session_is_kept(p
     player.wait(lambda: any("The world stopped: RuntimeError: no more frames" in line for line in player.app.log))
     player.to("Pause")
     player.press("go on")
-    assert any("Go home and open it again" in line for line in player.app.log)
+    assert any("goes back and tries again" in line for line in player.app.log)
     player.to("Pause")
+    del session.step
+    player.ctrl(pygame.K_z)
+    player.settled()
+    player.press("go on")
+    player.to("Play")
+    player.frames(2)
+    player.pause()
     player.press("home")
     player.to("Home")
     player.press("world:coinrun")

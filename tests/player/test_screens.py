@@ -35,6 +35,7 @@ from player.screens.edit import Edit
 from player.screens.export import Export
 from player.screens.lab import Lab
 from player.screens.library import Library
+from player.screens.play import Pause
 from player.screens.studio import Studio
 from player.screens.timeline import Timeline
 from player.shelf import Shelf
@@ -625,6 +626,121 @@ def test_what_is_painted_in_the_studio_is_held_and_a_reset_comes_back_to_it(play
     seen = np.stack([frames[1] for frames in studio.ahead.frames])
     assert np.abs(ahead.astype(int) - seen).mean() < 4  # a batch rounds otherwise than a lone rollout
     assert quiet(player.app)
+
+
+def test_a_painting_that_was_left_is_there_again(player: Player) -> None:
+    player.pause()
+    for open_it, kind in (("studio", Studio), ("edit", Edit)):
+        player.press(open_it)
+        painting = screen(player, kind).painting
+        painting.begin()
+        painting.line((3, 3), (9, 9), (1, 2, 3), 2)
+        painted = painting.frame.copy()
+        player.key(pygame.K_ESCAPE)
+        player.to("Pause")
+        player.press(open_it)
+        assert np.array_equal(screen(player, kind).painting.frame, painted)
+        player.key(pygame.K_ESCAPE)
+        player.to("Pause")
+    player.key(pygame.K_PERIOD)  # another frame: nothing is painted there
+    player.settled()
+    player.press("edit")
+    edit = screen(player, Edit)
+    assert np.array_equal(edit.painting.frame, edit._before)
+
+
+def test_an_edit_is_not_put_into_another_session_that_was_opened_meanwhile(player: Player, coinrun: genie.World) -> None:
+    player.pause()
+    player.press("edit")
+    edit = screen(player, Edit)
+    edit.painting.begin()
+    edit.painting.line((3, 3), (9, 9), (1, 2, 3), 2)
+    player.app.work(lambda: opening.start(player.app, coinrun, None, 5))
+    player.press("apply")
+    player.wait(lambda: any("another session was opened" in line for line in player.app.log))
+    session = player.app.model.session
+    assert session is not None and session.seed == 5 and len(session.tree) == 1
+
+
+def test_another_fit_reads_the_picture_again(player: Player, tmp_path: Path) -> None:
+    picture = np.zeros((40, 120, 3), np.uint8)
+    picture[:, 50:70] = 200
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    player.pause()
+    player.press("studio")
+    studio = screen(player, Studio)
+    player.post(pygame.DROPFILE, file=str(tmp_path / "wide.png"))
+    player.wait(lambda: studio.painting.source.name == "wide")
+    cropped = studio.painting.frame.copy()
+    player.focus("fit")
+    player.key(pygame.K_RIGHT)
+    player.wait(lambda: not np.array_equal(studio.painting.frame, cropped))
+    assert (studio.painting.frame[:4] < 30).all()  # the whole picture, with bands above and below
+
+
+def test_a_re_roll_says_how_far_it_is_and_stops_with_what_is_done(player: Player) -> None:
+    player.frames(40)
+    player.pause()
+    player.press("branches")
+    timeline = screen(player, Timeline)
+    player.settled()
+    timeline._tree.choose(0, 2)
+    player.press("re-roll")
+    player.wait(lambda: any("Re-rolling: take 1 of 3, frame" in getattr(widget, "text", "") for widget in timeline.widgets))
+    player.press("stop")
+    player.settled()
+    session = player.app.model.session
+    assert session is not None
+    made = session.tree[1:]
+    assert len(made) <= 2 and all(branch.kind == "re-roll" for branch in made)
+    assert timeline.find("re-roll") and not any(widget.key == "stop" for widget in timeline.widgets)
+
+
+def test_the_choices_in_the_menu_say_what_is_so(player: Player) -> None:
+    player.pause()
+    pause = screen(player, Pause)
+    player.ctrl(pygame.K_m)
+    player.wait(lambda: "policy" in pause.find("driver").shown())
+    player.key(pygame.K_t)
+    player.wait(lambda: player.app.model.mode in pause.find("mode").shown() and player.app.model.mode != "real time")
+
+
+def test_the_library_goes_on_to_older_sessions(home: Player, coinrun: genie.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("player.screens.library.MOST", 2)
+    session = Session.start(coinrun)
+    session.step("right")
+    for number in range(5):
+        session.save(home.app.shelf.place("sessions") / f"take-{number}.session")
+    session.close()
+    home.press("library")
+    library = screen(home, Library)
+    for shown in (2, 4, 5):
+        home.wait(lambda shown=shown: library.kept is not None and len(library.kept) == shown)
+        if shown < 5:
+            home.press("older")
+    assert not any(widget.key == "older" for widget in library.widgets)
+
+
+def test_arrows_leave_a_text_alone_on_a_keyboard_and_choose_letters_on_a_pad(player: Player) -> None:
+    player.pause()
+    player.press("lab")
+    player.press("name")
+    field = screen(player, Lab).find("name")
+    player.write("hop")
+    for key in (pygame.K_LEFT, pygame.K_UP, pygame.K_RIGHT):
+        player.key(key)
+    assert field.value == "hop"
+    player.button(PAD["up"])
+    assert field.value == "hoq"
+
+
+def test_a_key_that_a_world_has_for_an_action_is_told_when_it_is_given_to_a_command(player: Player) -> None:
+    player.app.settings.set_action("coinrun", 2, user.ActionSettings(keys=("k",)))
+    player.pause()
+    player.press("settings")
+    player.press("bind:bookmark")
+    player.key(pygame.K_k)
+    player.wait(lambda: any("In coinrun K goes on meaning an action" in line for line in player.app.log))
 
 
 def test_the_studio_changes_to_another_world_that_is_known(player: Player, tmp_path: Path) -> None:

@@ -172,7 +172,6 @@ def test_an_edit_is_a_branch_that_can_be_undone_and_says_how_much_persists(playe
     assert 0.05 < share <= 1.0
     assert played.edit_persistence(0) is None
     played.seek(edit.start, edit.id)
-    assert 0.05 < played.try_edit() <= 1.0
     before = len(played.tree), played.recording.frames
     played.undo_to_branch_point()
     assert (played.branch, played.index) == (edit.parent, edit.start)
@@ -182,14 +181,19 @@ def test_an_edit_is_a_branch_that_can_be_undone_and_says_how_much_persists(playe
 
 def test_trying_an_edit_leaves_the_session_where_it_was(coinrun: genie.World) -> None:
     session, plain = Session.start(coinrun, seed=4), Session.start(coinrun, seed=4)
+    painted = coinrun.prompts[3].frames[-1]
     for one in (session, plain):
         one.step("right")
-        one.edit(255 - one.frame)
-    session.try_edit(5)
-    assert np.array_equal(session.step("jump"), plain.step("jump"))
+    share = session.try_edit(painted, 5, True)
+    assert share is not None and 0.05 < share <= 1.0 and len(session.tree) == 1
     with pytest.raises(genie.GenieError, match="edited frame"):
-        session.try_edit()
-    assert session.edit_persistence() is None
+        session.try_edit(painted[:8])
+    assert np.array_equal(session.step("jump"), plain.step("jump"))
+    plain.seek(1)
+    plain.edit(painted, 5, True)
+    for _ in range(30):
+        plain.step("noop")
+    assert plain.edit_persistence() == share and session.edit_persistence() is None
 
 
 def test_what_comes_next_is_told_without_playing_it(coinrun: genie.World) -> None:

@@ -164,6 +164,9 @@ def _write_npz(recording: Recording, wanted: list[Take], out: Path) -> None:
     rows, owners = (np.concatenate([part[i] for part in parts]) for i in range(2))
     world, header = recording.header.world, recording.header
     numbers = np.concatenate([np.arange(take.first + 1, take.last + 1) for take in wanted])
+    lines = [part for take in wanted for part in recording.line(take.branch, take.last) if part[1] >= take.first]
+    edits = sorted({number for number, _, _ in lines} & recording.edits.keys())
+    pictures = [np.zeros((0, *world.resolution, 3), np.uint8), *(recording.edits[number][None] for number in edits)]
     settled = np.unpackbits(rows["settled"], axis=1, count=world.positions * world.codes).astype(np.bool_)
     partial = out.with_name(f".{out.name}.partial.npz")
     np.savez_compressed(
@@ -174,7 +177,9 @@ def _write_npz(recording: Recording, wanted: list[Take], out: Path) -> None:
         salt=np.array([branch.salt for branch in recording.tree], np.int64)[owners],
         keys=np.array(["+".join(controls) for controls in recording.controls], np.str_),
         action_names=np.array([action.name for action in world.actions], np.str_),
-        prompt=recording.prompt, seed=np.int64(header.seed), world=np.str_(world.name), weights=np.str_(world.weights),
+        edit_branch=np.array(edits, np.int64), edit_frame=np.array([recording.branch(number).start for number in edits], np.int64),
+        edits=np.concatenate(pictures), prompt=recording.prompt,
+        seed=np.uint64(header.seed % 2**64), world=np.str_(world.name), weights=np.str_(world.weights),
         frame_rate=np.float64(world.frame_rate),
     )  # fmt: skip
     os.replace(partial, out)

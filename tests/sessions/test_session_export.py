@@ -16,6 +16,7 @@ from genie.sessions.export import Kind, Take, export, takes
 from genie.sessions.frames import Frames
 from genie.sessions.reading import read_session
 from genie.sessions.recording import Recording
+from genie.sessions.session import Session
 from genie.training.pipeline import Pipeline, open_run, presets
 
 
@@ -87,6 +88,35 @@ def test_npz_makes_the_frames_again(recording: Recording, frames: Frames, coinru
         assert arrays["latency_ms"][1] == 12.5
         assert len(arrays["frame"]) == 150
     assert np.array_equal(made, path_of(frames, Take(0, 1, 30)))
+
+
+def test_npz_makes_the_frames_after_an_edit_again(recording: Recording, frames: Frames, coinrun: genie.World, tmp_path: Path) -> None:
+    (take,) = takes(recording, branch=2)
+    export(recording, None, "npz", tmp_path / "a.npz", [take])
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert (arrays["edit_branch"].tolist(), arrays["edit_frame"].tolist()) == ([2], [101])
+        edited = dict(zip(arrays["edit_frame"].tolist(), arrays["edits"], strict=True))
+        frame, made = arrays["prompt"][-1], []
+        for number, tokens in zip(arrays["frame"].tolist(), arrays["tokens"], strict=True):
+            frame = coinrun.decode(edited.get(number - 1, frame), tokens[None])[0]
+            made.append(frame)
+    shown = path_of(frames, take)[1:]
+    same = [number for number in range(len(made)) if np.array_equal(made[number], shown[number])]
+    assert sorted({*range(len(made))} - {*same}) == [100]  # frame 101 is the edit's picture; what was painted there is what it replaced
+
+
+def test_npz_takes_a_seed_of_any_size(saved: Path, tmp_path: Path) -> None:
+    recording = read_session(saved)
+    recording.header = recording.header.model_copy(update={"seed": 2**63 + 5})
+    export(recording, None, "npz", tmp_path / "a.npz", takes(recording))
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert int(arrays["seed"]) == 2**63 + 5
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_new_session_has_a_seed_of_63_bits(coinrun: genie.World, seed: int) -> None:
+    with pytest.raises(genie.SessionError, match="is out of range; choose 0 to"):
+        Session.start(coinrun, seed=seed)
 
 
 def test_ndjson_is_a_line_a_step(recording: Recording, tmp_path: Path) -> None:

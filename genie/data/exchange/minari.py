@@ -13,19 +13,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genie.data.exchange.mp4 import episodes
 from genie.data.games.game import fit
+from genie.data.games.registry import check_resolution
 from genie.data.importing import ImportPlan
 from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetInfo, DatasetWriter
-from genie.errors import DatasetError, MissingDependencyError
+from genie.errors import DatasetError, GenieError, MissingDependencyError
 from genie.files import replacing
 
 BATCH = 16  # episodes written together
 MAX_EPISODE_BYTES = 2**32
 MAX_ACTIONS = 200
 INFO_KEY = "genie_info"
+
+
+class _Note(BaseModel):
+    """What is read of an episode's metadata; all but `total_steps` stands there only where genie exported it or Minari noted a seed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total_steps: int = Field(ge=0)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    split: str | None = None
+    last_action: int = Field(default=UNKNOWN_ACTION, ge=0, le=UNKNOWN_ACTION)
+    last_reward: float = 0.0
 
 
 def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
@@ -117,12 +130,12 @@ def import_minari(
     """
     _, storage_class, _ = _minari()
     storage, metadata = _open(_data(source), storage_class)
-    notes = list(storage.get_episode_metadata(range(storage.total_episodes)))
+    notes = [_note(note, number, source) for number, note in enumerate(storage.get_episode_metadata(range(storage.total_episodes)))]
     key = _picture_key(storage.observation_space, source)
-    lengths = [int(note["total_steps"]) + 1 for note in notes]
+    lengths = [note.total_steps + 1 for note in notes]
     own = _own_info(metadata, source)
     rng = np.random.default_rng(plan.seed)
-    splits = [str(note.get("split")) for note in notes] if own else _hold_out(lengths, plan.held_out, rng, source)
+    splits = [str(note.split) for note in notes] if own else _hold_out(lengths, plan.held_out, rng, source)
     if own is None:
         actions = getattr(storage.action_space, "n", 0)
         names = tuple(f"move {i}" for i in range(actions)) if 0 < actions <= MAX_ACTIONS else ()
@@ -151,16 +164,15 @@ def import_minari(
             raise DatasetError(f"{source}: episode {number} is of no split; export it again.")
         written[split] += lengths[number]  # type: ignore[index]
         if written[split] > writer.committed[split]:  # type: ignore[index]
-            seed = note.get("seed")
             episode = _episode(storage, number, key, lengths[number], info, note, plan.shaping.fit)
-            writer.add(split, *episode, number if seed is None else int(seed))
+            writer.add(split, *episode, number if note.seed is None else note.seed)
         progress(number + 1, len(notes))
     writer.close()
     return info
 
 
 def _episode(
-    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: dict[str, Any], how: str
+    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: _Note, how: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames, actions and rewards of one episode, as many of each."""
     if length * int(np.prod(storage.observation_space.shape if key is None else storage.observation_space[key].shape)) > MAX_EPISODE_BYTES:
@@ -174,8 +186,8 @@ def _episode(
     if info.action_names:
         told = np.asarray(found["actions"]).reshape(length - 1).astype(np.int64) - int(storage.action_space.start)
         actions[:-1] = np.where((told >= 0) & (told < len(info.action_names)), told, UNKNOWN_ACTION)
-        actions[-1] = note.get("last_action", UNKNOWN_ACTION)
-    rewards = np.append(found["rewards"], note.get("last_reward", 0.0)).astype(np.float32)
+        actions[-1] = note.last_action
+    rewards = np.append(found["rewards"], note.last_reward).astype(np.float32)
     return frames, actions, rewards
 
 
@@ -199,9 +211,23 @@ def _own_info(metadata: dict[str, Any], source: Path) -> DatasetInfo | None:
     if INFO_KEY not in metadata:
         return None
     try:
-        return DatasetInfo.model_validate_json(metadata[INFO_KEY])
-    except ValidationError as error:
+        info = DatasetInfo.model_validate_json(metadata[INFO_KEY])
+        check_resolution(info.resolution)
+    except (ValidationError, GenieError) as error:
         raise DatasetError(f"{source}: {INFO_KEY} is damaged ({error}); export it again.") from error
+    if info.frames.keys() != set(SPLITS) or len(info.action_names) > UNKNOWN_ACTION:
+        raise DatasetError(f"{source}: {INFO_KEY} is damaged (other splits, or too many actions); export it again.")
+    return info
+
+
+def _note(metadata: dict[str, Any], number: int, source: Path) -> _Note:
+    try:
+        return _Note.model_validate(metadata)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(
+            f"{source}: the metadata of episode {number} are damaged ({'.'.join(map(str, first['loc']))}: {first['msg']})."
+        ) from error
 
 
 def _picture_key(space: Any, source: Path) -> str | None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genie.data.store import UNKNOWN_ACTION, DatasetInfo, DatasetWriter
-from genie.errors import MissingDependencyError, SessionError
+from genie.errors import SessionError
 from genie.files import replacing
 from genie.sessions.format import NO_TIME, png
 from genie.sessions.frames import Frames
@@ -251,59 +249,22 @@ def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take]
 
 
 def _write_minari(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
-    try:
-        import gymnasium
-        import h5py  # noqa: F401
-        import minari
-        from minari.data_collector import EpisodeBuffer
-    except ImportError as error:
-        raise MissingDependencyError("a Minari export needs Minari: pip install 'genie-worlds[exchange]'.") from error
+    from genie.data.exchange.minari import MinariWriter
+
     world = recording.header.world
-    name = "".join(letter if letter.isalnum() else "-" for letter in world.name)
-    episodes = _episodes(wanted)
-
-    def buffers() -> Iterator[Any]:
-        for number, episode in enumerate(episodes):
-            rows, _ = _rows(recording, episode)
-            last = np.arange(len(rows)) == len(rows) - 1
-            yield EpisodeBuffer(
-                id=number,
-                seed=recording.header.seed,
-                observations=list(pictures(episode)),
-                actions=list(rows["action"].astype(np.int64)),
-                rewards=[0.0] * len(rows),
-                terminations=[False] * len(rows),
-                truncations=last.tolist(),
-            )
-
-    with replacing(out) as fresh, _minari_folder(fresh), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Minari asks for authors and an environment to evaluate in
-        dataset = None
-        for buffer in buffers():
-            if dataset is None:
-                dataset = minari.create_dataset_from_buffers(
-                    f"genie/{name}-v0",
-                    [buffer],
-                    action_space=gymnasium.spaces.Discrete(len(world.actions)),
-                    observation_space=gymnasium.spaces.Box(0, 255, (*world.resolution, 3), np.uint8),
-                    algorithm_name="played by hand",
-                    description=f"A genie session in the world {world.name}; actions: {', '.join(a.name for a in world.actions)}.",
-                    jpeg_encoding=False,
-                )
-            else:
-                dataset.update_dataset_from_buffer([buffer])
-
-
-@contextmanager
-def _minari_folder(folder: Path) -> Iterator[None]:
-    """Let Minari keep its datasets in a folder."""
-    name = "MINARI_DATASETS_PATH"
-    before = os.environ.get(name)
-    os.environ[name] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+    dataset_id = f"genie/{''.join(letter if letter.isalnum() else '-' for letter in world.name)}-v0"
+    with replacing(out) as fresh:
+        folder = fresh / dataset_id
+        folder.mkdir(parents=True)
+        writer = MinariWriter(folder, world.resolution, len(world.actions))
+        for episode in _episodes(wanted):
+            actions = _rows(recording, episode)[0]["action"]
+            writer.add(np.stack(list(pictures(episode))), actions, np.zeros(len(actions), np.float32), recording.header.seed)
+        writer.close(
+            dataset_id,
+            description=f"A genie session in the world {world.name}; actions: {', '.join(action.name for action in world.actions)}.",
+            algorithm_name="played by hand",
+        )
 
 
 def _check_folder(folder: Path) -> None:

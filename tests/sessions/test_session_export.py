@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -174,6 +175,17 @@ def test_minari_reads_its_export(recording: Recording, frames: Frames, tmp_path:
     assert np.array_equal(episodes[0].observations, shown[: len(episodes[0].observations)])
     assert np.array_equal(np.concatenate([episode.actions for episode in episodes]), recording.path(0).actions)
     assert all(episode.truncations[-1] and not episode.terminations.any() for episode in episodes)
+
+
+def test_a_minari_export_leaves_the_process_as_it_is(
+    recording: Recording, frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "elsewhere")
+    seen: set[str] = set()
+    watch = lambda done, total: seen.add(os.environ["MINARI_DATASETS_PATH"])  # noqa: E731
+    export(recording, frames, "minari", tmp_path / "exported", [Take(0, 0, 9)], progress=watch)
+    assert seen == {"elsewhere"}
 
 
 @pytest.mark.parametrize("kind", ["npz", "ndjson", "mp4", "png"])

@@ -41,24 +41,67 @@ class _Note(BaseModel):
     last_reward: float = 0.0
 
 
+class MinariWriter:
+    """A Minari data set of pictures that is being written into a folder.
+
+    Args:
+        resolution: height, width.
+        actions: how many there are.
+
+    Raises:
+        MissingDependencyError: Minari is not installed.
+    """
+
+    def __init__(self, folder: Path, resolution: tuple[int, int], actions: int) -> None:
+        self._minari, storage_class, self._buffer_class = _minari()
+        from gymnasium import spaces
+
+        pictures = spaces.Box(0, 255, (*resolution, 3), np.uint8)
+        self._storage = storage_class.new(folder / "data", pictures, spaces.Discrete(actions), data_format="hdf5", jpeg_encoding=False)
+        self._waiting: list[Any] = []
+        self._notes: list[dict[str, Any]] = []
+
+    def add(self, frames: np.ndarray, actions: np.ndarray, rewards: np.ndarray, seed: int, **note: Any) -> None:
+        """One episode: frames uint8 [T+1, H, W, 3], what was done between them [T] and its rewards [T]; `note` is more of its metadata."""
+        over = np.arange(len(actions)) == len(actions) - 1
+        self._waiting.append(
+            self._buffer_class(
+                id=len(self._notes),
+                seed=seed,
+                observations=frames,
+                actions=actions.astype(np.int64),
+                rewards=rewards,
+                terminations=np.zeros(len(actions), bool),
+                truncations=over,
+            )
+        )
+        self._notes.append(note)
+        if len(self._waiting) == BATCH:
+            self._write()
+
+    def close(self, dataset_id: str, **about: str) -> None:
+        """The last episodes, and the metadata."""
+        self._write()
+        self._storage.update_episode_metadata(self._notes)
+        self._storage.update_metadata({"dataset_id": dataset_id, "minari_version": self._minari.__version__, **about})
+
+    def _write(self) -> None:
+        self._storage.update_episodes(self._waiting)
+        self._waiting = []
+
+
 def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Write a Minari data set into `out`, whose last two parts become its id (`NAMESPACE/NAME-v0`).
 
     An episode of a single frame holds no step, so it is left out.
     """
-    minari, storage_class, buffer_class = _minari()
-    from gymnasium import spaces
-
     info = dataset.info
     unknown = any((dataset.split(name).actions == UNKNOWN_ACTION).any() for name in SPLITS)
     count = len(info.action_names) + unknown
     total = sum(len(dataset.split(name).episode_starts) for name in SPLITS)
     name = out.name if "-v" in out.name else f"{out.name}-v0"
     with replacing(out) as folder:
-        pictures = spaces.Box(0, 255, (*info.resolution, 3), np.uint8)
-        storage = storage_class.new(folder / "data", pictures, spaces.Discrete(count), data_format="hdf5", jpeg_encoding=False)
-        waiting: list[Any] = []
-        notes: list[dict[str, Any]] = []
+        writer = MinariWriter(folder, info.resolution, count)
         kept, done = dict.fromkeys(SPLITS, 0), 0
         for split in SPLITS:
             for frames, actions, rewards, level in episodes(dataset, split):
@@ -67,35 +110,14 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
                 if len(frames) < 2:
                     continue
                 kept[split] += len(frames)
-                told = np.where(actions == UNKNOWN_ACTION, count - 1, actions).astype(np.int64)
-                ends = np.zeros(len(frames) - 1, bool)
-                over = ends.copy()
-                over[-1:] = True
-                waiting.append(
-                    buffer_class(
-                        id=len(notes),
-                        seed=level,
-                        observations=frames,
-                        actions=told[:-1],
-                        rewards=rewards[:-1],
-                        terminations=ends,
-                        truncations=over,
-                    )
-                )
-                notes.append({"split": split, "last_action": int(actions[-1]), "last_reward": float(rewards[-1])})
-                if len(waiting) == BATCH:
-                    storage.update_episodes(waiting)
-                    waiting = []
-        storage.update_episodes(waiting)
-        storage.update_episode_metadata(notes)
-        storage.update_metadata(
-            {
-                "dataset_id": f"{out.parent.name}/{name}" if out.parent.name else name,
-                "minari_version": minari.__version__,
-                "description": f"{info.name}: {info.recipe.get('game', info.recipe.get('source', ''))}. Licence: {info.licence}",
-                "algorithm_name": str(info.recipe.get("policy", "unknown")),
-                INFO_KEY: info.model_copy(update={"frames": kept}).model_dump_json(),
-            }
+                told = np.where(actions == UNKNOWN_ACTION, count - 1, actions)
+                last = {"last_action": int(actions[-1]), "last_reward": float(rewards[-1])}
+                writer.add(frames, told[:-1], rewards[:-1], level, split=split, **last)
+        writer.close(
+            f"{out.parent.name}/{name}" if out.parent.name else name,
+            description=f"{info.name}: {info.recipe.get('game', info.recipe.get('source', ''))}. Licence: {info.licence}",
+            algorithm_name=str(info.recipe.get("policy", "unknown")),
+            **{INFO_KEY: info.model_copy(update={"frames": kept}).model_dump_json()},
         )
 
 

@@ -38,6 +38,8 @@ MARKS = "marks.json"
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
+MAX_PROMPTS = 256
+MAX_PROMPT_PIXELS = 2**27  # of all prompts together: 384 MiB when they are read
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a world: no path
 DATA_CARD = "data-card.json"
 MODELS = ("tokenizer", "latent_actions", "dynamics")
@@ -93,7 +95,7 @@ class Manifest(BaseModel):
     tokenizer: TokenizerConfig
     latent_actions: LatentActionConfig
     dynamics: DynamicsConfig
-    prompts: tuple[PromptEntry, ...] = Field(min_length=1)
+    prompts: tuple[PromptEntry, ...] = Field(min_length=1, max_length=MAX_PROMPTS)
     files: dict[str, FileEntry] = Field(max_length=MAX_FILES)
     graphs: Graphs | None = None  # None: there are none yet
     training: dict[str, Any] = {}  # how it was made: data, minutes, metrics
@@ -110,6 +112,9 @@ class Manifest(BaseModel):
             raise ValueError(f"idle is {self.idle}, but there are {len(ids)} actions")
         if self.latent_actions.resolution != self.tokenizer.resolution:
             raise ValueError("the latent action model and the tokenizer have different resolutions")
+        pixels = math.prod(self.tokenizer.resolution) * sum(prompt.count for prompt in self.prompts)
+        if pixels > MAX_PROMPT_PIXELS:
+            raise ValueError(f"prompts have {pixels:,} pixels in all; {MAX_PROMPT_PIXELS:,} are the most they may have")
         missing = {f"{model}.safetensors" for model in MODELS} | {prompt.file for prompt in self.prompts}
         missing -= set(self.files)
         if missing:
@@ -171,8 +176,8 @@ class Bundle:
         if self.path.is_file():
             try:
                 self._zip = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise WorldFormatError(f"{self.path} is neither a folder nor a zip file ({error}).") from error
+            except UNREADABLE as error:
+                raise WorldFormatError(f"{self.path} is neither a folder nor a zip file that can be read ({error}).") from error
         raw = self._read(MANIFEST, MAX_MANIFEST_BYTES)
         try:
             value = json.loads(raw)

@@ -12,7 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `path` when the block ends well; otherwise nothing has changed."""
+    """A fresh folder that takes the place of `path` when the block ends well; otherwise nothing has changed.
+
+    The old one is called NAME.….old beside it for the moment between the two renames: a process killed just then leaves it there, in sight.
+    """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -20,9 +23,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield fresh
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(fresh, path)
+            old = fresh.with_name(f"{fresh.name[1:]}.old")
+            os.replace(path, old)
+            try:
+                os.replace(fresh, path)
+            except BaseException:
+                os.replace(old, path)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(fresh, path)

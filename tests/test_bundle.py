@@ -217,3 +217,38 @@ def test_a_zip_that_is_none_and_one_with_a_swollen_entry(bundle: Path, tmp_path:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MANIFEST, b" " * (64 * 2**20))
     refuse(tmp_path / "bomb.zip", "larger than")
+
+
+@pytest.fixture
+def manifest_only(coinrun: genie.World, tmp_path: Path) -> Path:
+    """The shipped world's manifest, which is all that `Bundle` opens, free to be damaged."""
+    (tmp_path / "world").mkdir()
+    shutil.copy(coinrun.path / MANIFEST, tmp_path / "world")
+    return tmp_path / "world"
+
+
+@pytest.mark.parametrize(
+    ("count", "frames", "says"),
+    [(15_000, 1, "prompts: Tuple should have at most 256 items"), (200, 256, "prompts have 209,715,200 pixels in all")],
+)
+def test_prompts_that_would_fill_the_memory(manifest_only: Path, count: int, frames: int, says: str) -> None:
+    prompt = Bundle(manifest_only).manifest.prompts[0].model_dump()
+    change(manifest_only, lambda m: m.update(prompts=[{**prompt, "name": str(n), "count": frames} for n in range(count)]))
+    with pytest.raises(genie.WorldFormatError, match=says):
+        Bundle(manifest_only)
+
+
+@pytest.mark.parametrize("damage", ["a version to come", "a name that is no text"])
+def test_a_zip_whose_directory_is_damaged(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "world.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\u00e9.json", b"{}")
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")  # of the central directory
+    if damage == "a version to come":
+        data[entry + 6] = 99
+    else:
+        data[entry + 46] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(genie.WorldFormatError, match="neither a folder nor a zip file"):
+        Bundle(path)

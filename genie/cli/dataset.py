@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from genie.errors import GenieError
@@ -32,9 +33,9 @@ def info(
     console = Console()
     dataset = Dataset(path)
     about = dataset.info
-    console.print(f"[bold]{about.name}[/]  schema {about.schema_version}  {about.resolution[0]}×{about.resolution[1]}  "
+    console.print(f"[bold]{escape(about.name)}[/]  schema {about.schema_version}  {about.resolution[0]}×{about.resolution[1]}  "
                   f"{about.game_rate:g} game steps/s")  # fmt: skip
-    console.print(f"licence: {about.licence}", highlight=False)
+    console.print(escape(f"licence: {about.licence}"), highlight=False)
     summaries = summarise(dataset)
     table = Table("split", "frames", "episodes", "levels", "mean length", "reward")
     for name, summary in summaries.items():
@@ -52,7 +53,8 @@ def info(
     keys = dict(zip(about.action_names, about.action_keys, strict=False))
     for action in next(iter(summaries.values())).action_share:
         shares = [summary.action_share.get(action, 0.0) for summary in summaries.values()]
-        histogram.add_row(action, "+".join(keys.get(action, ())) or "–", *(f"{s:.1%}" for s in shares), "█" * round(60 * shares[0]))
+        held = "+".join(keys.get(action, ())) or "–"
+        histogram.add_row(escape(action), escape(held), *(f"{s:.1%}" for s in shares), "█" * round(60 * shares[0]))
     console.print(histogram)
     target = sheet or path / "contact_sheet.png"
     Image.fromarray(contact_sheet(dataset)).save(target)
@@ -80,7 +82,7 @@ def check(path: Annotated[Path, typer.Argument(help="The dataset's folder.")]) -
         soft_wrap=True,
     )
     for problem in found:
-        console.print(f"[bold red]wrong:[/] {problem}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]wrong:[/] {escape(problem)}", highlight=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
     console.print("[green]nothing wrong found[/]")

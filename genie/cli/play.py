@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +26,7 @@ DEMO_SCRIPT = "right:24,right+jump:16,right:16,noop:8,left:16,jump:8"  # for wor
 def play(
     world: Annotated[str | None, typer.Argument(help="An installed world (`genie worlds`) or a bundle's path; default: home.")] = None,
     prompt: Annotated[str | None, typer.Option(help="A prompt's name or a picture file; default: the first prompt.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1)] = 0,
     headless: Annotated[bool, typer.Option(help="Play a scripted take without a window.")] = False,
     frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Frames of a headless take.")] = 128,
     actions: Annotated[str | None, typer.Option(help="Script of a headless take, e.g. right:32,jump:8.")] = None,
@@ -76,21 +78,42 @@ def _opened(world: str | None, prompt: str | None, device: str, backend: str) ->
 
 
 def _headless(world: World, session: Session, script: str | None, frames: int, out: Path) -> None:
-    from genie.sessions.script import digest, parse_actions, play_script
+    from genie.sessions.script import parse_actions, play_script
     from genie.sessions.video import write_video
 
     console = Console()
     names = {action.name for action in world.actions}
     demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
     chosen = parse_actions(script or demo, world.action_table)
-    began = time.perf_counter()
-    take = play_script(session, chosen, frames)
-    made = np.stack(list(track(take, total=frames + 1, description="playing", console=console)))
-    seconds = time.perf_counter() - began
-    write_video(out, made, world.frame_rate)
+    take = _Take(play_script(session, chosen, frames))
+    write_video(out, track(take, total=frames + 1, description="playing", console=console), world.frame_rate)
     console.print(
-        f"{out.resolve()}: {frames} frames at {frames / seconds:.1f} frames/s on {world.backend} ({world.frame_rate:g} is the game's own), "
-        f"fingerprint {digest(made)}",
+        f"{out.resolve()}: {frames} frames at {frames / take.seconds:.1f} frames/s on {world.backend} "
+        f"({world.frame_rate:g} is the game's own), fingerprint {take.fingerprint}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+class _Take:
+    """Frames uint8 [H, W, 3] on their way to a file, timed without the writing, and named as `genie.sessions.script.digest` names them."""
+
+    def __init__(self, frames: Iterator[np.ndarray]) -> None:
+        self._frames, self._hash = frames, hashlib.sha256()
+        self.seconds = 0.0  # that making them took
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        began = time.perf_counter()
+        try:
+            frame = next(self._frames)
+        finally:
+            self.seconds += time.perf_counter() - began
+        self._hash.update(np.ascontiguousarray(frame).data)
+        return frame
+
+    @property
+    def fingerprint(self) -> str:
+        return self._hash.hexdigest()[:16]

@@ -19,6 +19,9 @@ def practise(
     steps: Annotated[int, typer.Option(min=1000, help="Game steps to play.")] = 2_000_000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the policy that --out holds.")] = False,
+    trust_policy: Annotated[
+        bool, typer.Option("--trust-policy", help="With --resume: open the policy file although it can run any code.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
     """Train a policy (PPO) by playing a game's training levels, to record better data with it."""
@@ -28,14 +31,15 @@ def practise(
     import torch
 
     from genie.data.games.registry import find_game
+    from genie.data.policies import check_policy_file
     from genie.data.practice import practise as train_policy
 
     if out.suffix != ".zip":
         raise GenieError(f"{out}: a policy file ends in .zip.")
     if out.exists() and not resume:
-        raise GenieError(f"{out} is there already; go on from it with --resume, or choose another --out.")
-    if resume and not out.exists():
-        raise GenieError(f"{out}: there is no policy to go on from.")
+        raise GenieError(f"{out} is there already; go on from it with --resume --trust-policy, or choose another --out.")
+    if resume:
+        check_policy_file(out, trust_policy)
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()

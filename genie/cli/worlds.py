@@ -33,8 +33,8 @@ def worlds() -> None:
         named = [action.name for action in manifest.actions if action.kind == "recorded"]
         latent = len(manifest.actions) - len(named)
         actions = f"{latent} latent" + (f", {', '.join(named)}" if named else "")
-        table.add_row(name, f"{width}×{height}", f"{manifest.frame_rate:g}", actions, str(len(manifest.prompts)),
-                      f"{megabytes:.1f} MB", escape(_says(marks)), manifest.licence)  # fmt: skip
+        table.add_row(escape(name), f"{width}×{height}", f"{manifest.frame_rate:g}", escape(actions), str(len(manifest.prompts)),
+                      f"{megabytes:.1f} MB", escape(_says(marks)), escape(manifest.licence))  # fmt: skip
     if found:
         console.print(table)
     else:

@@ -93,17 +93,22 @@ class _Sticky:
         return self._policy.act(moment.first, moment.advice)
 
 
+def check_policy_file(path: Path, trusted: bool) -> None:
+    """Raises GenieError unless there is a policy file and it is trusted: it holds pickles, which can run any code."""
+    if not path.is_file():
+        raise GenieError(f"{path}: there is no such policy file.")
+    if not trusted:
+        raise GenieError(
+            f"{path}: a policy file of stable-baselines3 can run any code when it is opened. "
+            f"If you made it or trust who did, say so with --trust-policy."
+        )
+
+
 class TrainedPolicy:
     """A policy file of stable-baselines3. Such a file holds pickles: it can run any code, so it must be trusted."""
 
     def __init__(self, path: Path, trusted: bool) -> None:
-        if not path.is_file():
-            raise GenieError(f"{path}: there is no such policy file.")
-        if not trusted:
-            raise GenieError(
-                f"{path}: a policy file of stable-baselines3 can run any code when it is opened. "
-                f"If you made it or trust who did, say so with --trust-policy."
-            )
+        check_policy_file(path, trusted)
         self._path = path
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -28,7 +28,7 @@ def practise(
 
     Args:
         steps: game steps, of all games together.
-        going_on: a policy file to go on from.
+        going_on: a policy file to go on from. Opening it can run any code, so it must be trusted.
         progress: called with the steps done and the mean reward of the last hundred episodes.
 
     Raises:
@@ -48,6 +48,12 @@ def practise(
         def _on_rollout_end(self) -> None:
             recent = [episode["r"] for episode in self.model.ep_info_buffer or ()]
             progress(self.num_timesteps, float(np.mean(recent)) if recent else float("nan"))
+            self._save()
+
+        def _on_training_end(self) -> None:
+            self._save()  # the last update comes after the last rollout
+
+        def _save(self) -> None:
             self.model.save(partial)
             partial.replace(out)
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from genie.data.clips import ClipSampler, Prefetch
 from genie.data.store import UNKNOWN_ACTION, SplitData
-from genie.metrics import information
 
 BEFORE, AFTER = 1, 2  # frames beside the two between which the action was held
 SPAN = BEFORE + 2 + AFTER - 1  # frames it sees
@@ -116,11 +115,6 @@ def macro_f1(table: np.ndarray) -> float:
     """Mean F1 over the actions that occur in the truth."""
     found = [f1(table, action) for action in range(len(table)) if table[action].sum()]
     return float(np.mean(found)) if found else float("nan")
-
-
-def informed(table: np.ndarray) -> float:
-    """Bits that the answers say about the truth."""
-    return information(table) if table.sum() else float("nan")
 
 
 def _built(actions: int, resolution: tuple[int, ...]) -> InverseDynamics:

@@ -16,13 +16,24 @@ import numpy as np
 
 from genie.bundle import UNREADABLE, FileEntry
 from genie.errors import SessionError
-from genie.sessions.format import MAX_PICTURE_BYTES, Contents, check_version, edit_of, edit_png, parse, picture, png
+from genie.sessions.format import (
+    MAX_PICTURE_BYTES,
+    MAX_PICTURES_BYTES,
+    MAX_STEP_BYTES,
+    Contents,
+    check_version,
+    edit_of,
+    edit_png,
+    most_bytes,
+    parse,
+    picture,
+    png,
+)
 from genie.sessions.recording import Place, Recording
 
 SUFFIX = ".session"
 CONTENTS = "session.json"
 MAX_CONTENTS_BYTES = 128 * 2**20
-MAX_SESSION_BYTES = 2**30  # of all files together: six million frames
 COLUMNS = ("action", "controls", "tokens", "settled", "pixels", "step", "latency")
 
 
@@ -78,19 +89,26 @@ def read(path: Path) -> Recording:
 class _Reader:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path, self._archive = path, archive
-        self._left = MAX_SESSION_BYTES
+        self._left = MAX_CONTENTS_BYTES
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise SessionError(f"{path} has two files of one name; it is not a session that genie wrote.")
         self.contents = cast(Contents, parse(Contents, self._bytes(CONTENTS, MAX_CONTENTS_BYTES), f"{path}/{CONTENTS}"))
         check_version(self.contents.header, str(path))
+        pictures = MAX_PICTURES_BYTES * 101 // 100  # edits are counted as pixels, and noise takes more as PNG
+        self._left = MAX_STEP_BYTES + pictures + self._prompt_bytes
+
+    @property
+    def _prompt_bytes(self) -> int:
+        header = self.contents.header
+        return most_bytes(header.world.resolution, header.prompt_frames)
 
     def recording(self) -> Recording:
         """Everything, checked."""
         contents, where = self.contents, str(self._path)
         header = contents.header
         resolution = header.world.resolution
-        prompt = picture(self._named("prompt.png", MAX_PICTURE_BYTES), resolution, f"{where}/prompt.png", header.prompt_frames)
+        prompt = picture(self._named("prompt.png", self._prompt_bytes), resolution, f"{where}/prompt.png", header.prompt_frames)
         recording = Recording(header, prompt)
         for controls in contents.controls:
             recording.add_controls(controls)

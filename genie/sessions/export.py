@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genie.data.store import UNKNOWN_ACTION, DatasetInfo, DatasetWriter
-from genie.errors import MissingDependencyError, SessionError
+from genie.errors import SessionError
 from genie.files import replacing
 from genie.sessions.format import NO_TIME, png
 from genie.sessions.frames import Frames
@@ -166,6 +164,9 @@ def _write_npz(recording: Recording, wanted: list[Take], out: Path) -> None:
     rows, owners = (np.concatenate([part[i] for part in parts]) for i in range(2))
     world, header = recording.header.world, recording.header
     numbers = np.concatenate([np.arange(take.first + 1, take.last + 1) for take in wanted])
+    lines = [part for take in wanted for part in recording.line(take.branch, take.last) if part[1] >= take.first]
+    edits = sorted({number for number, _, _ in lines} & recording.edits.keys())
+    pictures = [np.zeros((0, *world.resolution, 3), np.uint8), *(recording.edits[number][None] for number in edits)]
     settled = np.unpackbits(rows["settled"], axis=1, count=world.positions * world.codes).astype(np.bool_)
     partial = out.with_name(f".{out.name}.partial.npz")
     np.savez_compressed(
@@ -176,7 +177,9 @@ def _write_npz(recording: Recording, wanted: list[Take], out: Path) -> None:
         salt=np.array([branch.salt for branch in recording.tree], np.int64)[owners],
         keys=np.array(["+".join(controls) for controls in recording.controls], np.str_),
         action_names=np.array([action.name for action in world.actions], np.str_),
-        prompt=recording.prompt, seed=np.int64(header.seed), world=np.str_(world.name), weights=np.str_(world.weights),
+        edit_branch=np.array(edits, np.int64), edit_frame=np.array([recording.branch(number).start for number in edits], np.int64),
+        edits=np.concatenate(pictures), prompt=recording.prompt,
+        seed=np.uint64(header.seed % 2**64), world=np.str_(world.name), weights=np.str_(world.weights),
         frame_rate=np.float64(world.frame_rate),
     )  # fmt: skip
     os.replace(partial, out)
@@ -248,59 +251,22 @@ def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take]
 
 
 def _write_minari(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
-    try:
-        import gymnasium
-        import h5py  # noqa: F401
-        import minari
-        from minari.data_collector import EpisodeBuffer
-    except ImportError as error:
-        raise MissingDependencyError("a Minari export needs Minari: pip install 'genie-worlds[exchange]'.") from error
+    from genie.data.exchange.minari import MinariWriter
+
     world = recording.header.world
-    name = "".join(letter if letter.isalnum() else "-" for letter in world.name)
-    episodes = _episodes(wanted)
-
-    def buffers() -> Iterator[Any]:
-        for number, episode in enumerate(episodes):
-            rows, _ = _rows(recording, episode)
-            last = np.arange(len(rows)) == len(rows) - 1
-            yield EpisodeBuffer(
-                id=number,
-                seed=recording.header.seed,
-                observations=list(pictures(episode)),
-                actions=list(rows["action"].astype(np.int64)),
-                rewards=[0.0] * len(rows),
-                terminations=[False] * len(rows),
-                truncations=last.tolist(),
-            )
-
-    with replacing(out) as fresh, _minari_folder(fresh), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Minari asks for authors and an environment to evaluate in
-        dataset = None
-        for buffer in buffers():
-            if dataset is None:
-                dataset = minari.create_dataset_from_buffers(
-                    f"genie/{name}-v0",
-                    [buffer],
-                    action_space=gymnasium.spaces.Discrete(len(world.actions)),
-                    observation_space=gymnasium.spaces.Box(0, 255, (*world.resolution, 3), np.uint8),
-                    algorithm_name="played by hand",
-                    description=f"A genie session in the world {world.name}; actions: {', '.join(a.name for a in world.actions)}.",
-                    jpeg_encoding=False,
-                )
-            else:
-                dataset.update_dataset_from_buffer([buffer])
-
-
-@contextmanager
-def _minari_folder(folder: Path) -> Iterator[None]:
-    """Let Minari keep its datasets in a folder."""
-    name = "MINARI_DATASETS_PATH"
-    before = os.environ.get(name)
-    os.environ[name] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+    dataset_id = f"genie/{''.join(letter if letter.isalnum() else '-' for letter in world.name)}-v0"
+    with replacing(out) as fresh:
+        folder = fresh / dataset_id
+        folder.mkdir(parents=True)
+        writer = MinariWriter(folder, world.resolution, len(world.actions))
+        for episode in _episodes(wanted):
+            actions = _rows(recording, episode)[0]["action"]
+            writer.add(np.stack(list(pictures(episode))), actions, np.zeros(len(actions), np.float32), recording.header.seed)
+        writer.close(
+            dataset_id,
+            description=f"A genie session in the world {world.name}; actions: {', '.join(action.name for action in world.actions)}.",
+            algorithm_name="played by hand",
+        )
 
 
 def _check_folder(folder: Path) -> None:

@@ -30,8 +30,11 @@ KEY_FRAME_EVERY = 256  # frames of a branch between two stored pictures
 MAX_BRANCHES = 100_000
 MAX_FRAMES = 5_000_000  # of all branches
 MAX_STICK = 10_000
+MAX_SEED = 2**63 - 1
 MAX_CONTROLS = 10_000  # different sets of keys
-MAX_PICTURE_BYTES = 16 * 2**20
+MAX_STEP_BYTES = 2**30  # of the steps of all branches: six million frames of 17×4 tokens
+MAX_PICTURES_BYTES = 2**30  # of key frames as PNG and edits as pixels
+MAX_PICTURE_BYTES = 16 * 2**20  # of one picture; a prompt of many frames has more
 NO_TIME = 65535  # a time that was not measured
 
 Digest = Field(pattern="^[0-9a-f]{64}$")
@@ -129,13 +132,19 @@ class Header(BaseModel):
     created: str = Field(max_length=40)  # ISO 8601, UTC
     world: WorldReference
     runtime: Runtime
-    seed: int
+    seed: int  # of a new session 0 … MAX_SEED; noise takes the lowest 64 bits
     sampling: Sampling
     prompt_frames: int = Field(ge=1, le=MAX_PROMPT_FRAMES)
 
     @classmethod
     def new(cls, world: World, seed: int, sampling: Sampling, prompt_frames: int) -> Header:
-        """For a session that begins now."""
+        """For a session that begins now.
+
+        Raises:
+            SessionError: the seed is not in 0 … MAX_SEED.
+        """
+        if not 0 <= seed <= MAX_SEED:
+            raise SessionError(f"the seed {seed} is out of range; choose 0 to {MAX_SEED}.")
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return cls(
             created=now,
@@ -246,6 +255,12 @@ def edit_of(data: bytes, resolution: tuple[int, int], where: str) -> tuple[np.nd
     """What `edit_png` wrote."""
     strip = _pixels(data, resolution, where)
     return strip[..., :3].copy(), strip[..., 3] > 127 if strip.shape[2] == 4 else None
+
+
+def most_bytes(resolution: tuple[int, int], count: int) -> int:
+    """What a PNG of `count` frames side by side may have: what noise takes, and a percent for the format."""
+    height, width = resolution
+    return max(MAX_PICTURE_BYTES, height * (3 * width * count + 1) * 101 // 100)
 
 
 def picture(data: bytes, resolution: tuple[int, int], where: str, count: int = 1) -> np.ndarray:

@@ -21,13 +21,27 @@ from typing import IO, cast
 import numpy as np
 
 from genie.errors import SessionError
-from genie.sessions.archive import MAX_SESSION_BYTES
-from genie.sessions.format import MAX_PICTURE_BYTES, Branch, Controls, Header, check_version, edit_of, edit_png, parse, picture, png
+from genie.sessions.format import (
+    MAX_PICTURE_BYTES,
+    MAX_PICTURES_BYTES,
+    MAX_STEP_BYTES,
+    Branch,
+    Controls,
+    Header,
+    check_version,
+    edit_of,
+    edit_png,
+    most_bytes,
+    parse,
+    picture,
+    png,
+)
 from genie.sessions.recording import Place, Recording
 
 HEAD, PROMPT, LOG, LOCK = "head.json", "prompt.png", "log.bin", "lock"
 MAX_HEAD_BYTES = 16 * 2**20
 MAX_RECORD_BYTES = MAX_PICTURE_BYTES + 2**20
+MAX_LOG_BYTES = 2 * (MAX_STEP_BYTES + MAX_PICTURES_BYTES)  # half of it for framing, labels and a hundred million moves of the cursor
 SYNC_SECONDS = 1.0
 
 BRANCH, CHANGED, STEP, KEY_FRAME, CONTROLS, CURSOR, CLOSED = range(1, 8)
@@ -43,7 +57,11 @@ class Journal:
         self.folder = folder
         self.error: OSError | None = None  # why nothing is written any more, e.g. a full disk; the play goes on
         self._lock = lock
-        self._file = (folder / LOG).open("ab", buffering=0)
+        try:
+            self._file = (folder / LOG).open("ab", buffering=0)
+        except OSError:
+            lock.close()
+            raise
         self._dirty, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._sync, name="journal", daemon=True)
         self._thread.start()
@@ -53,28 +71,44 @@ class Journal:
         """Write down a recording as it is, and from now on what happens to it.
 
         Raises:
-            SessionError: the folder is there and not empty.
+            SessionError: the folder is there and not empty, or cannot be written, as on a full disk; then nothing stays of it.
         """
         if folder.exists() and any(folder.iterdir()):
             raise SessionError(f"{folder} is taken; a journal needs a new folder.")
-        folder.mkdir(parents=True, exist_ok=True)
-        journal = cls(folder, _locked(folder))
-        (folder / PROMPT).write_bytes(png(recording.prompt))
-        for controls in recording.controls:
-            journal.controls(controls)
-        for branch in recording.tree:
-            journal.branch(branch, recording.edits.get(branch.id), recording.parts.get(branch.id))
-            journal._write_many([(STEP, _NUMBER.pack(branch.id) + row.tobytes()) for row in recording.rows(branch.id)])
-        for place, data in recording.key_frames.items():
-            journal.key_frame(place, data)
-        journal.cursor(recording.cursor)
-        if journal.error is not None:
-            raise journal.error
-        partial = folder / f"{HEAD}.partial"
-        partial.write_bytes(recording.header.model_dump_json().encode())
-        os.replace(partial, folder / HEAD)
+        journal = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            journal = cls(folder, _locked(folder))
+            journal._write_whole(recording)
+        except BaseException as error:
+            if journal is not None:
+                journal.remove()
+            if isinstance(error, OSError):
+                raise SessionError(f"{folder}: the journal cannot be written ({error}).") from error
+            raise
         recording.log = journal
         return journal
+
+    def _write_whole(self, recording: Recording) -> None:
+        """Everything that is there; the head comes last, so that a folder with one is a whole journal.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        (self.folder / PROMPT).write_bytes(png(recording.prompt))
+        for controls in recording.controls:
+            self.controls(controls)
+        for branch in recording.tree:
+            self.branch(branch, recording.edits.get(branch.id), recording.parts.get(branch.id))
+            self._write_many([(STEP, _NUMBER.pack(branch.id) + row.tobytes()) for row in recording.rows(branch.id)])
+        for place, data in recording.key_frames.items():
+            self.key_frame(place, data)
+        self.cursor(recording.cursor)
+        if self.error is not None:
+            raise self.error
+        partial = self.folder / f"{HEAD}.partial"
+        partial.write_bytes(recording.header.model_dump_json().encode())
+        os.replace(partial, self.folder / HEAD)
 
     @classmethod
     def resume(cls, folder: Path) -> tuple[Recording, Journal]:
@@ -84,9 +118,13 @@ class Journal:
             SessionError: no journal, a damaged one, or one that is being played.
         """
         lock = _locked(folder)
-        recording, whole = _read(folder)
-        os.truncate(folder / LOG, whole)
-        recording.log = journal = cls(folder, lock)
+        try:
+            recording, whole = _read(folder)
+            os.truncate(folder / LOG, whole)
+            recording.log = journal = cls(folder, lock)
+        except BaseException:
+            lock.close()
+            raise
         return recording, journal
 
     def branch(self, branch: Branch, edit: np.ndarray | None, part: np.ndarray | None) -> None:
@@ -218,12 +256,11 @@ def _read(folder: Path) -> tuple[Recording, int]:
     """The recording, and how many bytes of the log are whole."""
     if not is_journal(folder):
         raise SessionError(f"{folder} is not a journal; it has no {HEAD} or no {LOG}.")
-    for name, limit in ((HEAD, MAX_HEAD_BYTES), (PROMPT, MAX_PICTURE_BYTES), (LOG, MAX_SESSION_BYTES)):
-        if (folder / name).stat().st_size > limit:
-            raise SessionError(f"{folder / name} is larger than the {limit:,} bytes it may have.")
-    header = cast(Header, parse(Header, (folder / HEAD).read_bytes(), str(folder / HEAD)))
+    _check_size(folder / LOG, MAX_LOG_BYTES)
+    header = cast(Header, parse(Header, _bytes(folder / HEAD, MAX_HEAD_BYTES), str(folder / HEAD)))
     check_version(header, str(folder / HEAD))
-    prompt = picture((folder / PROMPT).read_bytes(), header.world.resolution, str(folder / PROMPT), header.prompt_frames)
+    resolution, count = header.world.resolution, header.prompt_frames
+    prompt = picture(_bytes(folder / PROMPT, most_bytes(resolution, count)), resolution, str(folder / PROMPT), count)
     recording = Recording(header, prompt)
     whole = 0
     with (folder / LOG).open("rb") as file:
@@ -237,6 +274,16 @@ def _read(folder: Path) -> tuple[Recording, int]:
         raise SessionError(f"{folder}: nothing was written down.")
     recording.check(str(folder))
     return recording, whole
+
+
+def _check_size(path: Path, limit: int) -> None:
+    if path.stat().st_size > limit:
+        raise SessionError(f"{path} is larger than the {limit:,} bytes it may have.")
+
+
+def _bytes(path: Path, limit: int) -> bytes:
+    _check_size(path, limit)
+    return path.read_bytes()
 
 
 def _records(file: IO[bytes]) -> Iterator[tuple[int, bytes, int]]:

@@ -12,7 +12,17 @@ from typing import Protocol
 import numpy as np
 
 from genie.errors import SessionError
-from genie.sessions.format import MAX_BRANCHES, MAX_CONTROLS, MAX_FRAMES, NO_TIME, Branch, Controls, Header
+from genie.sessions.format import (
+    MAX_BRANCHES,
+    MAX_CONTROLS,
+    MAX_FRAMES,
+    MAX_PICTURES_BYTES,
+    MAX_STEP_BYTES,
+    NO_TIME,
+    Branch,
+    Controls,
+    Header,
+)
 
 Place = tuple[int, int]  # (branch, frame number)
 
@@ -89,6 +99,7 @@ class Recording:
         self._first: list[int] = []  # of each branch: who holds the frame it starts at
         self._numbers: dict[Controls, int] = {}
         self._frames = 0
+        self._picture_bytes = 0
 
     @property
     def tree(self) -> tuple[Branch, ...]:
@@ -160,7 +171,7 @@ class Recording:
             part: its pixels that are held, bool [H, W], if only some are.
 
         Raises:
-            SessionError: it does not fit the tree, or there are too many.
+            SessionError: it does not fit the tree, or there are too many branches or edits.
         """
         number = len(self._branches)
         if number >= MAX_BRANCHES:
@@ -178,6 +189,8 @@ class Recording:
             raise SessionError("the first branch of a session starts at frame 0.")
         else:
             first = 0
+        if edit is not None:
+            self._add_picture_bytes(edit.nbytes)
         branch = branch.model_copy(update={"length": 0})
         self._branches.append(branch)
         self._first.append(first)
@@ -197,11 +210,16 @@ class Recording:
             self.log.changed(self._branches[number])
 
     def append(self, number: int, row: np.ndarray) -> None:
-        """Add a step, or several, to the end of a branch; the cursor goes there."""
+        """Add a step, or several, to the end of a branch; the cursor goes there.
+
+        Raises:
+            SessionError: a session has no room for so many.
+        """
         rows = np.atleast_1d(row)
+        most = min(MAX_FRAMES, MAX_STEP_BYTES // self.row.itemsize)
+        if self._frames + len(rows) > most:
+            raise SessionError(f"a session of this world has at most {most:,} frames; save it and begin another one.")
         self._frames += len(rows)
-        if self._frames > MAX_FRAMES:
-            raise SessionError(f"a session has at most {MAX_FRAMES:,} frames; save it and begin another one.")
         self._tracks[number].append(rows)
         self.cursor = (number, self._branches[number].start + len(self._tracks[number]))
         if self.log is not None:
@@ -209,11 +227,21 @@ class Recording:
                 self.log.step(number, one)
 
     def add_key_frame(self, place: Place, data: bytes) -> None:
-        """Keep the picture (PNG) of a frame."""
+        """Keep the picture (PNG) of a frame.
+
+        Raises:
+            SessionError: a session has no room for it.
+        """
         if place not in self.key_frames:
+            self._add_picture_bytes(len(data))
             self.key_frames[place] = data
             if self.log is not None:
                 self.log.key_frame(place, data)
+
+    def _add_picture_bytes(self, count: int) -> None:
+        if self._picture_bytes + count > MAX_PICTURES_BYTES:
+            raise SessionError(f"a session keeps at most {MAX_PICTURES_BYTES >> 20} MiB of pictures; save it and begin another one.")
+        self._picture_bytes += count
 
     def controls_number(self, keys: Sequence[str]) -> int:
         """The number under which a set of held keys is kept."""

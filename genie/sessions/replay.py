@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,22 +34,19 @@ class Outcome:
 
 
 def replay(recording: Recording, paint: Paint, progress: Progress = lambda done, total: None) -> Outcome:
-    """Paint every frame of every branch from its codes and compare it with the hash of what was shown.
+    """Paint every frame of every branch from its codes, or read its key frame, and compare it with the hash of what was shown.
 
     On the machine that recorded it every frame is the same to the bit. Where the tokenizer's sums round otherwise, a frame may be a level
     off in some pixels, until the next key frame.
     """
-    frames = Frames(recording, paint)
     done = 0
-    for branch in recording.tree:
-        for index in range(branch.start + 1, branch.end + 1):
-            frames.at(branch.id, index)
-            done += 1
-            progress(done, recording.frames)
-    first = min(frames.different, default=None)
-    found = Outcome(done, len(recording), len(frames.different), first)
-    frames.close()
-    return found
+    with closing(Frames(recording, paint)) as frames:
+        for branch in recording.tree:
+            for index in range(branch.start + 1, branch.end + 1):
+                frames.at(branch.id, index)
+                done += 1
+                progress(done, recording.frames)
+        return Outcome(done, len(recording), len(frames.different), min(frames.different, default=None))
 
 
 def verify(recording: Recording, world: World, progress: Progress = lambda done, total: None) -> Outcome:
@@ -57,17 +55,17 @@ def verify(recording: Recording, world: World, progress: Progress = lambda done,
     The world must have the weights that the recording was made with (`check_same_weights`), and run on the same back end and machine for
     its frames to be equal: others round differently.
     """
-    frames = Frames(recording, world.engine.codec.paint)
-    model = Simulation(recording, world, frames)
     done = 0
-    for branch, index in _order(recording, model):
-        row = recording.rows(branch)[index - recording.branch(branch).start - 1]
-        frame = model.step(branch, int(row["action"]))
-        if pixel_hash(frame) != int(row["pixels"]) or not np.array_equal(model.rollout.tokens, row["tokens"]):
-            return Outcome(done, len(recording), 1, (branch, index))
-        frames.put((branch, index), frame)
-        done += 1
-        progress(done, recording.frames)
+    with closing(Frames(recording, world.engine.codec.paint)) as frames:
+        model = Simulation(recording, world, frames)
+        for branch, index in _order(recording, model):
+            row = recording.rows(branch)[index - recording.branch(branch).start - 1]
+            frame = model.step(branch, int(row["action"]))
+            if pixel_hash(frame) != int(row["pixels"]) or not np.array_equal(model.rollout.tokens, row["tokens"]):
+                return Outcome(done, len(recording), 1, (branch, index))
+            frames.put((branch, index), frame)
+            done += 1
+            progress(done, recording.frames)
     return Outcome(done, len(recording), 0, None)
 
 

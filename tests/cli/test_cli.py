@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from genie import World
+from genie.cli.app import app
+from genie.data.store import DatasetInfo, DatasetWriter
+from genie.sessions.script import digest
 
 
 def genie(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,3 +75,46 @@ def test_without_a_display_play_writes_a_take_and_says_where(tmp_path: Path) -> 
     written = re.search(r"(\S+\.mp4): 128 frames", done.stdout)
     assert written is not None
     assert Path(written.group(1)).stat().st_size > 10_000
+
+
+def test_a_licence_with_brackets_is_printed_as_it_is(coinrun: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    licence = "MIT [/see LICENSE]"
+    writer = DatasetWriter(
+        tmp_path / "d",
+        DatasetInfo(
+            name="[/a]", resolution=(16, 16), game_rate=30.0, action_names=("[/b]",), frames={"train": 8, "held_out": 8}, recipe={},
+            licence=licence,
+        ),
+    )  # fmt: skip
+    for split in ("train", "held_out"):
+        writer.add(split, np.zeros((8, 16, 16, 3), np.uint8), np.zeros(8, np.uint8), np.zeros(8, np.float32), 0)
+    writer.close()
+    done = CliRunner().invoke(app, ["dataset", "info", str(tmp_path / "d")])
+    assert done.exit_code == 0, done.exception
+    assert "[/a]" in done.output and "[/b]" in done.output and licence in done.output
+    done = CliRunner().invoke(app, ["dataset", "check", str(tmp_path / "d")])
+    assert done.exit_code in (0, 1) and (done.exception is None or isinstance(done.exception, SystemExit))
+
+    worlds = tmp_path / "worlds"
+    (worlds / "other").mkdir(parents=True)
+    manifest = json.loads((coinrun.path / "world.json").read_text())
+    manifest["licence"], manifest["actions"][0]["name"] = licence, "[/c]"
+    manifest["files"].pop("marks.json", None)
+    (worlds / "other" / "world.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("genie.world.installed_worlds", lambda: {"other": worlds / "other"})
+    done = CliRunner().invoke(app, ["worlds"], env={"COLUMNS": "300"})
+    assert done.exit_code == 0, done.exception
+    assert licence in done.output
+
+
+def test_a_headless_take_is_named_by_its_frames(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["play", "--headless", "--frames", "6", "--out", str(tmp_path / "take.npz")])
+    assert done.exit_code == 0, done.exception
+    frames = np.load(tmp_path / "take.npz")["frames"]
+    assert len(frames) == 7
+    assert f"fingerprint {digest(frames)}" in done.output
+
+
+def test_a_seed_has_63_bits(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["play", "--headless", "--frames", "1", "--seed", str(2**63), "--out", str(tmp_path / "take.npz")])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)

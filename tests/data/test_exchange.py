@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from genie.data.exchange.lerobot import CAMERA, export_lerobot
 from genie.data.exchange.minari import export_minari, import_minari
 from genie.data.exchange.mp4 import export_mp4
 from genie.data.importing import ImportPlan, import_videos
-from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetWriter
+from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetInfo, DatasetWriter
 from genie.data.video import Shaping
 from genie.errors import DatasetError, GenieError
 
@@ -72,6 +73,60 @@ def test_minari_there_and_back_changes_nothing(small: Dataset, tmp_path: Path, m
     assert same(Dataset(tmp_path / "back"), small)
     refused = CliRunner().invoke(app, ["import", str(tmp_path / "genie" / "coinrun-v0"), "--out", str(tmp_path / "e"), "--licence", "MIT"])
     assert isinstance(refused.exception, GenieError) and "comes back as it was; leave out --licence" in str(refused.exception)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """Two short episodes of noise, as genie exports them."""
+    pytest.importorskip("minari", reason="pip install 'genie-worlds[exchange]'")
+    rng = np.random.default_rng(0)
+    info = DatasetInfo(
+        name="noise",
+        resolution=(16, 16),
+        game_rate=30.0,
+        action_names=("a", "b"),
+        frames=dict.fromkeys(SPLITS, 8),
+        recipe={},
+        licence="MIT",
+    )
+    writer = DatasetWriter(tmp_path / "noise", info)
+    for split in SPLITS:
+        writer.add(split, rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8), np.ones(8, np.uint8), np.zeros(8, np.float32), 3)
+    writer.close()
+    export_minari(Dataset(tmp_path / "noise"), tmp_path / "genie" / "noise-v0")
+    return tmp_path / "genie" / "noise-v0"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("resolution", [100_000, 100_000], "100000×100000 does not fit"),
+        ("resolution", [15, 16], "does not fit"),
+        ("frames", {"train": 8}, "other splits"),
+        ("action_names", ["a"] * 300, "too many actions"),
+    ],
+)
+def test_a_minari_data_set_with_a_crafted_note_of_genie_is_refused(
+    exported: Path, tmp_path: Path, field: str, value: Any, says: str
+) -> None:
+    path = exported / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    metadata["genie_info"] = json.dumps({**json.loads(metadata["genie_info"]), field: value})
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(DatasetError, match=says):
+        import_minari(exported, tmp_path / "back", ImportPlan("ignored", Shaping((16, 16), 30.0), "its own"))
+
+
+@pytest.mark.parametrize(("field", "value"), [("total_steps", None), ("last_action", 300), ("last_action", "x"), ("seed", 2**63)])
+def test_a_minari_episode_with_damaged_metadata_is_refused(exported: Path, tmp_path: Path, field: str, value: Any) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(exported / "data" / "main_data.hdf5", "r+") as file:
+        if value is None:
+            del file["episode_1"].attrs[field]
+        else:
+            file["episode_1"].attrs[field] = np.uint64(value) if field == "seed" else value
+    with pytest.raises(DatasetError, match=f"metadata of episode 1 are damaged .{field}"):
+        import_minari(exported, tmp_path / "back", ImportPlan("ignored", Shaping((16, 16), 30.0), "its own"))
 
 
 def test_a_foreign_minari_data_set_is_resized_and_split(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from genie.cli.app import app
 from genie.data import coinrun, practice
 from genie.data.check import find_leaks, problems, write_card
 from genie.data.games.game import NO_ADVICE, Game, Moment, Mood, Style, fit
@@ -164,8 +166,20 @@ def test_a_policy_file_is_opened_only_when_it_is_trusted(tmp_path: Path) -> None
         record(tmp_path / "e", game_or_skip("bigfish"), 40, 40, environments=1, policy=policy)
 
 
+def test_a_policy_is_gone_on_from_only_when_it_is_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "downloaded.zip"
+    practise = ["practise", "coinrun", "--out", str(path), "--resume"]
+    done = CliRunner().invoke(app, practise)
+    assert isinstance(done.exception, GenieError) and "there is no such policy file" in str(done.exception)
+    path.write_bytes(b"anything")
+    done = CliRunner().invoke(app, practise)
+    assert isinstance(done.exception, GenieError) and "can run any code" in str(done.exception) and "--trust-policy" in str(done.exception)
+
+
 def test_a_policy_that_practised_plays_its_share_of_the_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("stable_baselines3", reason="pip install 'genie-worlds[rl]'")
+    from stable_baselines3.common.save_util import load_from_zip_file
+
     game = game_or_skip("coinrun-hard")
     assert game.about["mode"] == "hard" and game.name == "coinrun-hard"
     monkeypatch.setattr(practice, "GAMES", 2)
@@ -173,6 +187,7 @@ def test_a_policy_that_practised_plays_its_share_of_the_games(tmp_path: Path, mo
     path, seen = tmp_path / "player.zip", []
     practice.practise(game, path, 64, progress=lambda done, reward: seen.append(done))
     assert seen == [32, 64]
+    assert load_from_zip_file(path)[0]["_n_updates"] == 4  # two epochs after each rollout: the last update is in the file
     practice.practise(game, path, 32, going_on=path)
     mixed = Mixed(TrainedPolicy(path, trusted=True), StickyMixed(), 0.5)
     record(tmp_path / "d", game, train_frames=900, held_out_frames=200, environments=4, policy=mixed)

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 import genie
 from genie.sessions.archive import read, save
-from genie.sessions.format import png
+from genie.sessions.format import Branch, png
+from genie.sessions.journal import Journal
 from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
+from genie.sessions.recording import Recording
 from genie.sessions.session import Session
 
 
@@ -119,6 +121,89 @@ def test_a_hostile_file_is_refused_with_a_reason(saved: Path, tmp_path: Path, wh
     change, says = HOSTILE[what]
     with pytest.raises(genie.SessionError, match=says):
         read_session(rewritten(saved, tmp_path / "bad.session", change))
+
+
+def far_scroll(files: dict[str, bytes]) -> None:
+    tokens = np.frombuffer(files["steps/tokens.bin"], "<u2").reshape(-1, *shape_of(files)).copy()
+    tokens[7, -1, 0] = 999
+    put("steps/tokens.bin", tokens.tobytes())(files)
+
+
+def shape_of(files: dict[str, bytes]) -> tuple[int, int]:
+    world = json.loads(files["session.json"])["header"]["world"]
+    return world["positions"], world["codes"]
+
+
+def large_tokens(files: dict[str, bytes]) -> None:
+    contents(lambda c: c["header"]["world"].update(vocabulary=60_000))(files)
+    put("steps/tokens.bin", np.full(len(files["steps/tokens.bin"]) // 2, 50_000, "<u2").tobytes())(files)
+
+
+def more_actions(files: dict[str, bytes]) -> None:
+    def claim(value: dict[str, Any]) -> None:
+        actions = value["header"]["world"]["actions"]
+        actions += [{**actions[0], "id": number, "name": str(number)} for number in range(len(actions), 401)]
+
+    contents(claim)(files)
+    put("steps/action.bin", np.full(len(files["steps/action.bin"]) // 2, 400, "<u2").tobytes())(files)
+
+
+CLAIMS: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
+    "a larger vocabulary": (large_tokens, "has vocabulary 60000, but it has 1000"),
+    "more actions": (more_actions, "has 401 actions, but it has"),
+    "a scroll beyond the reach": (far_scroll, "frame of branch 0 scrolls further"),
+}
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_session_that_claims_other_numbers_than_its_world_has_is_refused(
+    saved: Path, coinrun: genie.World, tmp_path: Path, what: str, watch: bool
+) -> None:
+    change, says = CLAIMS[what]
+    path = rewritten(saved, tmp_path / "claims.session", change)
+    with pytest.raises(genie.SessionError, match=says):
+        Session.open(path, coinrun, watch=watch)
+
+
+def test_a_session_opens_after_its_worlds_actions_were_renamed(saved: Path, coinrun: genie.World, tmp_path: Path) -> None:
+    rename = contents(lambda c: c["header"]["world"]["actions"][0].update(name="as it was called"))
+    path = rewritten(saved, tmp_path / "renamed.session", rename)
+    check_same_weights(read_session(path), coinrun, path)
+
+
+def test_a_large_prompt_that_can_be_played_is_read_again(played: Session, tmp_path: Path) -> None:
+    header = played.recording.header
+    world = header.world.model_copy(update={"resolution": (512, 512)})
+    noise = np.random.default_rng(0).integers(0, 256, (24, 512, 512, 3), dtype=np.uint8)
+    recording = Recording(header.model_copy(update={"world": world, "prompt_frames": 24}), noise)
+    recording.add_branch(Branch(id=0))
+    save(recording, tmp_path / "large.session")
+    Journal.begin(tmp_path / "journal", recording).close()
+    assert (tmp_path / "journal" / "prompt.png").stat().st_size > 2**24
+    for path in (tmp_path / "large.session", tmp_path / "journal"):
+        assert np.array_equal(read_session(path).prompt, noise)
+
+
+def test_a_play_that_becomes_too_large_is_told_so_and_can_be_saved(
+    played: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, edit = played.recording.rows(0)[:1], played.recording.prompt[-1]
+    monkeypatch.setattr("genie.sessions.recording.MAX_STEP_BYTES", 3 * row.nbytes)
+    monkeypatch.setattr("genie.sessions.recording.MAX_PICTURES_BYTES", edit.nbytes)
+    recording = Recording(played.recording.header, played.recording.prompt)
+    recording.add_branch(Branch(id=0))
+    recording.add_controls(())
+    recording.add_controls(("d",))
+    recording.add_branch(Branch(id=1, parent=0, kind="edit"), edit)
+    for _ in range(3):
+        recording.append(0, row)
+    with pytest.raises(genie.SessionError, match="at most 3 frames; save it"):
+        recording.append(0, row)
+    with pytest.raises(genie.SessionError, match="of pictures; save it"):
+        recording.add_branch(Branch(id=2, parent=0, kind="edit"), edit)
+    save(recording, tmp_path / "full.session")
+    assert (read_session(tmp_path / "full.session").frames, len(read_session(tmp_path / "full.session"))) == (3, 2)
 
 
 def test_a_bomb_is_not_unpacked(saved: Path, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +251,35 @@ def test_a_full_disk_does_not_end_the_play(coinrun: genie.World, tmp_path: Path)
     session.close()
     assert read_session(tmp_path / "live").frames == 1
     assert read_session(tmp_path / "take.session").frames == 4
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    """No file of this process can have more bytes."""
+    resource = pytest.importorskip("resource", reason="no limits on files here")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(log: Path, tmp_path: Path) -> None:
+    recording, threads = read_session(log), threading.active_count()
+    recording.append(0, np.repeat(recording.rows(0)[:1], 500))
+    for size in (1000, (log / "prompt.png").stat().st_size + 100):  # the prompt does not fit, the log does not
+        with disk_full_after(size), pytest.raises(genie.SessionError, match="the journal cannot be written"):
+            Journal.begin(tmp_path / "new", recording)
+        assert not (tmp_path / "new").exists() and recording.log is None
+        assert threading.active_count() == threads
+    Journal.begin(tmp_path / "new", recording).close()
+    assert read_session(tmp_path / "new").frames == recording.frames
+
+
+def test_a_recovery_that_cannot_be_saved_leaves_the_journal_to_be_recovered(log: Path, tmp_path: Path) -> None:
+    with disk_full_after(1000), pytest.raises(OSError, match="File too large"):
+        recover(log, tmp_path / "take.session")
+    assert crashed_journals(log.parent) == [log]
+    recover(log, tmp_path / "take.session")
+    assert crashed_journals(log.parent) == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import genie
 from genie.sessions.frames import Frames
@@ -114,3 +117,18 @@ def test_a_player_on_another_back_end_goes_on_from_the_recorded_frames(saved: Pa
     assert near < 4.0
     session.close()
     here.close()
+
+
+def test_a_replay_that_ends_early_leaves_no_file_open(coinrun: genie.World) -> None:
+    session = Session.start(coinrun)
+    session.step("right")
+    session.step("right")
+    session.recording.rows(0)["pixels"][0] ^= 1
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert not verify(session.recording, coinrun).equal
+        with pytest.raises(ZeroDivisionError):
+            replay(session.recording, coinrun.engine.codec.paint, lambda done, total: 1 // 0)
+        gc.collect()
+    session.close()
+    assert not [str(warning.message) for warning in told if warning.category is ResourceWarning]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -16,6 +17,7 @@ from genie.sessions.export import Kind, Take, export, takes
 from genie.sessions.frames import Frames
 from genie.sessions.reading import read_session
 from genie.sessions.recording import Recording
+from genie.sessions.session import Session
 from genie.training.pipeline import Pipeline, open_run, presets
 
 
@@ -89,6 +91,35 @@ def test_npz_makes_the_frames_again(recording: Recording, frames: Frames, coinru
     assert np.array_equal(made, path_of(frames, Take(0, 1, 30)))
 
 
+def test_npz_makes_the_frames_after_an_edit_again(recording: Recording, frames: Frames, coinrun: genie.World, tmp_path: Path) -> None:
+    (take,) = takes(recording, branch=2)
+    export(recording, None, "npz", tmp_path / "a.npz", [take])
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert (arrays["edit_branch"].tolist(), arrays["edit_frame"].tolist()) == ([2], [101])
+        edited = dict(zip(arrays["edit_frame"].tolist(), arrays["edits"], strict=True))
+        frame, made = arrays["prompt"][-1], []
+        for number, tokens in zip(arrays["frame"].tolist(), arrays["tokens"], strict=True):
+            frame = coinrun.decode(edited.get(number - 1, frame), tokens[None])[0]
+            made.append(frame)
+    shown = path_of(frames, take)[1:]
+    same = [number for number in range(len(made)) if np.array_equal(made[number], shown[number])]
+    assert sorted({*range(len(made))} - {*same}) == [100]  # frame 101 is the edit's picture; what was painted there is what it replaced
+
+
+def test_npz_takes_a_seed_of_any_size(saved: Path, tmp_path: Path) -> None:
+    recording = read_session(saved)
+    recording.header = recording.header.model_copy(update={"seed": 2**63 + 5})
+    export(recording, None, "npz", tmp_path / "a.npz", takes(recording))
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert int(arrays["seed"]) == 2**63 + 5
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_new_session_has_a_seed_of_63_bits(coinrun: genie.World, seed: int) -> None:
+    with pytest.raises(genie.SessionError, match="is out of range; choose 0 to"):
+        Session.start(coinrun, seed=seed)
+
+
 def test_ndjson_is_a_line_a_step(recording: Recording, tmp_path: Path) -> None:
     wanted = takes(recording, tree=True)
     export(recording, None, "ndjson", tmp_path / "a.ndjson", wanted)
@@ -144,6 +175,17 @@ def test_minari_reads_its_export(recording: Recording, frames: Frames, tmp_path:
     assert np.array_equal(episodes[0].observations, shown[: len(episodes[0].observations)])
     assert np.array_equal(np.concatenate([episode.actions for episode in episodes]), recording.path(0).actions)
     assert all(episode.truncations[-1] and not episode.terminations.any() for episode in episodes)
+
+
+def test_a_minari_export_leaves_the_process_as_it_is(
+    recording: Recording, frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "elsewhere")
+    seen: set[str] = set()
+    watch = lambda done, total: seen.add(os.environ["MINARI_DATASETS_PATH"])  # noqa: E731
+    export(recording, frames, "minari", tmp_path / "exported", [Take(0, 0, 9)], progress=watch)
+    assert seen == {"elsewhere"}
 
 
 @pytest.mark.parametrize("kind", ["npz", "ndjson", "mp4", "png"])

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genie.data.exchange.mp4 import episodes
 from genie.data.games.game import fit
+from genie.data.games.registry import check_resolution
 from genie.data.importing import ImportPlan
 from genie.data.store import SPLITS, UNKNOWN_ACTION, Dataset, DatasetInfo, DatasetWriter
-from genie.errors import DatasetError, MissingDependencyError
+from genie.errors import DatasetError, GenieError, MissingDependencyError
 from genie.files import replacing
 
 BATCH = 16  # episodes written together
@@ -28,24 +29,79 @@ MAX_ACTIONS = 200
 INFO_KEY = "genie_info"
 
 
+class _Note(BaseModel):
+    """What is read of an episode's metadata; all but `total_steps` stands there only where genie exported it or Minari noted a seed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total_steps: int = Field(ge=0)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    split: str | None = None
+    last_action: int = Field(default=UNKNOWN_ACTION, ge=0, le=UNKNOWN_ACTION)
+    last_reward: float = 0.0
+
+
+class MinariWriter:
+    """A Minari data set of pictures that is being written into a folder.
+
+    Args:
+        resolution: height, width.
+        actions: how many there are.
+
+    Raises:
+        MissingDependencyError: Minari is not installed.
+    """
+
+    def __init__(self, folder: Path, resolution: tuple[int, int], actions: int) -> None:
+        self._minari, storage_class, self._buffer_class = _minari()
+        from gymnasium import spaces
+
+        pictures = spaces.Box(0, 255, (*resolution, 3), np.uint8)
+        self._storage = storage_class.new(folder / "data", pictures, spaces.Discrete(actions), data_format="hdf5", jpeg_encoding=False)
+        self._waiting: list[Any] = []
+        self._notes: list[dict[str, Any]] = []
+
+    def add(self, frames: np.ndarray, actions: np.ndarray, rewards: np.ndarray, seed: int, **note: Any) -> None:
+        """One episode: frames uint8 [T+1, H, W, 3], what was done between them [T] and its rewards [T]; `note` is more of its metadata."""
+        over = np.arange(len(actions)) == len(actions) - 1
+        self._waiting.append(
+            self._buffer_class(
+                id=len(self._notes),
+                seed=seed,
+                observations=frames,
+                actions=actions.astype(np.int64),
+                rewards=rewards,
+                terminations=np.zeros(len(actions), bool),
+                truncations=over,
+            )
+        )
+        self._notes.append(note)
+        if len(self._waiting) == BATCH:
+            self._write()
+
+    def close(self, dataset_id: str, **about: str) -> None:
+        """The last episodes, and the metadata."""
+        self._write()
+        self._storage.update_episode_metadata(self._notes)
+        self._storage.update_metadata({"dataset_id": dataset_id, "minari_version": self._minari.__version__, **about})
+
+    def _write(self) -> None:
+        self._storage.update_episodes(self._waiting)
+        self._waiting = []
+
+
 def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Write a Minari data set into `out`, whose last two parts become its id (`NAMESPACE/NAME-v0`).
 
     An episode of a single frame holds no step, so it is left out.
     """
-    minari, storage_class, buffer_class = _minari()
-    from gymnasium import spaces
-
     info = dataset.info
     unknown = any((dataset.split(name).actions == UNKNOWN_ACTION).any() for name in SPLITS)
     count = len(info.action_names) + unknown
     total = sum(len(dataset.split(name).episode_starts) for name in SPLITS)
     name = out.name if "-v" in out.name else f"{out.name}-v0"
     with replacing(out) as folder:
-        pictures = spaces.Box(0, 255, (*info.resolution, 3), np.uint8)
-        storage = storage_class.new(folder / "data", pictures, spaces.Discrete(count), data_format="hdf5", jpeg_encoding=False)
-        waiting: list[Any] = []
-        notes: list[dict[str, Any]] = []
+        writer = MinariWriter(folder, info.resolution, count)
         kept, done = dict.fromkeys(SPLITS, 0), 0
         for split in SPLITS:
             for frames, actions, rewards, level in episodes(dataset, split):
@@ -54,35 +110,14 @@ def export_minari(dataset: Dataset, out: Path, progress: Callable[[int, int], No
                 if len(frames) < 2:
                     continue
                 kept[split] += len(frames)
-                told = np.where(actions == UNKNOWN_ACTION, count - 1, actions).astype(np.int64)
-                ends = np.zeros(len(frames) - 1, bool)
-                over = ends.copy()
-                over[-1:] = True
-                waiting.append(
-                    buffer_class(
-                        id=len(notes),
-                        seed=level,
-                        observations=frames,
-                        actions=told[:-1],
-                        rewards=rewards[:-1],
-                        terminations=ends,
-                        truncations=over,
-                    )
-                )
-                notes.append({"split": split, "last_action": int(actions[-1]), "last_reward": float(rewards[-1])})
-                if len(waiting) == BATCH:
-                    storage.update_episodes(waiting)
-                    waiting = []
-        storage.update_episodes(waiting)
-        storage.update_episode_metadata(notes)
-        storage.update_metadata(
-            {
-                "dataset_id": f"{out.parent.name}/{name}" if out.parent.name else name,
-                "minari_version": minari.__version__,
-                "description": f"{info.name}: {info.recipe.get('game', info.recipe.get('source', ''))}. Licence: {info.licence}",
-                "algorithm_name": str(info.recipe.get("policy", "unknown")),
-                INFO_KEY: info.model_copy(update={"frames": kept}).model_dump_json(),
-            }
+                told = np.where(actions == UNKNOWN_ACTION, count - 1, actions)
+                last = {"last_action": int(actions[-1]), "last_reward": float(rewards[-1])}
+                writer.add(frames, told[:-1], rewards[:-1], level, split=split, **last)
+        writer.close(
+            f"{out.parent.name}/{name}" if out.parent.name else name,
+            description=f"{info.name}: {info.recipe.get('game', info.recipe.get('source', ''))}. Licence: {info.licence}",
+            algorithm_name=str(info.recipe.get("policy", "unknown")),
+            **{INFO_KEY: info.model_copy(update={"frames": kept}).model_dump_json()},
         )
 
 
@@ -117,12 +152,12 @@ def import_minari(
     """
     _, storage_class, _ = _minari()
     storage, metadata = _open(_data(source), storage_class)
-    notes = list(storage.get_episode_metadata(range(storage.total_episodes)))
+    notes = [_note(note, number, source) for number, note in enumerate(storage.get_episode_metadata(range(storage.total_episodes)))]
     key = _picture_key(storage.observation_space, source)
-    lengths = [int(note["total_steps"]) + 1 for note in notes]
+    lengths = [note.total_steps + 1 for note in notes]
     own = _own_info(metadata, source)
     rng = np.random.default_rng(plan.seed)
-    splits = [str(note.get("split")) for note in notes] if own else _hold_out(lengths, plan.held_out, rng, source)
+    splits = [str(note.split) for note in notes] if own else _hold_out(lengths, plan.held_out, rng, source)
     if own is None:
         actions = getattr(storage.action_space, "n", 0)
         names = tuple(f"move {i}" for i in range(actions)) if 0 < actions <= MAX_ACTIONS else ()
@@ -151,16 +186,15 @@ def import_minari(
             raise DatasetError(f"{source}: episode {number} is of no split; export it again.")
         written[split] += lengths[number]  # type: ignore[index]
         if written[split] > writer.committed[split]:  # type: ignore[index]
-            seed = note.get("seed")
             episode = _episode(storage, number, key, lengths[number], info, note, plan.shaping.fit)
-            writer.add(split, *episode, number if seed is None else int(seed))
+            writer.add(split, *episode, number if note.seed is None else note.seed)
         progress(number + 1, len(notes))
     writer.close()
     return info
 
 
 def _episode(
-    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: dict[str, Any], how: str
+    storage: Any, number: int, key: str | None, length: int, info: DatasetInfo, note: _Note, how: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames, actions and rewards of one episode, as many of each."""
     if length * int(np.prod(storage.observation_space.shape if key is None else storage.observation_space[key].shape)) > MAX_EPISODE_BYTES:
@@ -174,8 +208,8 @@ def _episode(
     if info.action_names:
         told = np.asarray(found["actions"]).reshape(length - 1).astype(np.int64) - int(storage.action_space.start)
         actions[:-1] = np.where((told >= 0) & (told < len(info.action_names)), told, UNKNOWN_ACTION)
-        actions[-1] = note.get("last_action", UNKNOWN_ACTION)
-    rewards = np.append(found["rewards"], note.get("last_reward", 0.0)).astype(np.float32)
+        actions[-1] = note.last_action
+    rewards = np.append(found["rewards"], note.last_reward).astype(np.float32)
     return frames, actions, rewards
 
 
@@ -199,9 +233,23 @@ def _own_info(metadata: dict[str, Any], source: Path) -> DatasetInfo | None:
     if INFO_KEY not in metadata:
         return None
     try:
-        return DatasetInfo.model_validate_json(metadata[INFO_KEY])
-    except ValidationError as error:
+        info = DatasetInfo.model_validate_json(metadata[INFO_KEY])
+        check_resolution(info.resolution)
+    except (ValidationError, GenieError) as error:
         raise DatasetError(f"{source}: {INFO_KEY} is damaged ({error}); export it again.") from error
+    if info.frames.keys() != set(SPLITS) or len(info.action_names) > UNKNOWN_ACTION:
+        raise DatasetError(f"{source}: {INFO_KEY} is damaged (other splits, or too many actions); export it again.")
+    return info
+
+
+def _note(metadata: dict[str, Any], number: int, source: Path) -> _Note:
+    try:
+        return _Note.model_validate(metadata)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(
+            f"{source}: the metadata of episode {number} are damaged ({'.'.join(map(str, first['loc']))}: {first['msg']})."
+        ) from error
 
 
 def _picture_key(space: Any, source: Path) -> str | None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genie.data.games.game import NO_ADVICE, Game, Mood, OneByOne, Style, fit
-from genie.data.games.gym import LEVELS
+from genie.data.games.game import LEVELS, NO_ADVICE, Game, Mood, OneByOne, Style, fit
 from genie.data.store import Split
 from genie.errors import MissingDependencyError
 

@@ -16,6 +16,7 @@ from PIL import Image
 from genie.data.store import Split
 
 NO_ADVICE = -1
+LEVELS: dict[Split, tuple[int, int]] = {"train": (0, 1_000_000), "held_out": (1_000_000, 100_000)}  # first seed, how many
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from genie.data.games.game import NO_ADVICE, Game, Mood, OneByOne, Style, fit
-from genie.data.store import Split
+from genie.data.games.game import LEVELS, NO_ADVICE, Game, Mood, OneByOne, Style, fit
 from genie.errors import GenieError, MissingDependencyError
 
-LEVELS: dict[Split, tuple[int, int]] = {"train": (0, 1_000_000), "held_out": (1_000_000, 100_000)}  # first seed, how many
 SHOWN_RATE = 15.0  # frames a second that a world should come near
 MAX_ACTIONS = 64
 MOVES = ("left", "right", "up", "down")

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from genie.data.games.game import Game, Moment, Mood, Style, fit
+from genie.data.games.game import LEVELS, Game, Moment, Mood, Style, fit
 from genie.data.store import Split
 from genie.errors import MissingDependencyError
 
-LEVELS: dict[Split, tuple[int, int]] = {"train": (0, 1_000_000), "held_out": (1_000_000, 100_000)}  # first level, how many
 RATE = 30.0  # game steps a second; the games are shown at 15 with frame skip 2
 EPISODE_LIMIT = 1000  # game steps: procgen's own time-out
 NATIVE = (64, 64)

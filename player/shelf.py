@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from genie.errors import GenieError
+from genie.sessions.archive import SUFFIX
 from player.settings import data_folder
 
 if TYPE_CHECKING:
     from genie.sessions.session import Session
 
 SLOTS = 4
-SUFFIX = ".session"
 
 
 class Shelf:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,10 +95,12 @@ def _headless(world: World, session: Session, script: str | None, frames: int, o
 
 
 class _Take:
-    """Frames uint8 [H, W, 3] on their way to a file, timed without the writing, and named as `genie.sessions.script.digest` names them."""
+    """Frames uint8 [H, W, 3] on their way to a file, timed without the writing, and named."""
 
     def __init__(self, frames: Iterator[np.ndarray]) -> None:
-        self._frames, self._hash = frames, hashlib.sha256()
+        from genie.sessions.script import Fingerprint
+
+        self._frames, self.fingerprint = frames, Fingerprint()
         self.seconds = 0.0  # that making them took
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -111,9 +112,5 @@ class _Take:
             frame = next(self._frames)
         finally:
             self.seconds += time.perf_counter() - began
-        self._hash.update(np.ascontiguousarray(frame).data)
+        self.fingerprint.add(frame)
         return frame
-
-    @property
-    def fingerprint(self) -> str:
-        return self._hash.hexdigest()[:16]

@@ -190,7 +190,7 @@ class Recording:
         else:
             first = 0
         if edit is not None:
-            self._add_picture_bytes(edit.nbytes)
+            self._add_picture_bytes(edit.nbytes + (0 if part is None else part.nbytes))
         branch = branch.model_copy(update={"length": 0})
         self._branches.append(branch)
         self._first.append(first)

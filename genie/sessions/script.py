@@ -43,6 +43,16 @@ def play_script(rollout: Rollout | Session, actions: Sequence[Action], frames: i
         yield rollout.step(actions[index % len(actions)])
 
 
-def digest(frames: np.ndarray) -> str:
-    """A short fingerprint of frames uint8 [T, H, W, 3]: equal takes have equal ones."""
-    return hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()[:16]
+class Fingerprint:
+    """A short name of frames: equal takes have equal ones."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, frames: np.ndarray) -> Fingerprint:
+        """The next frame, or several, uint8."""
+        self._hash.update(np.ascontiguousarray(frames).data)
+        return self
+
+    def __str__(self) -> str:
+        return self._hash.hexdigest()[:16]

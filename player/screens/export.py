@@ -11,6 +11,7 @@ from genie.errors import GenieError
 from genie.sessions.frames import Frames
 from genie.sessions.reading import check_same_tokenizer, read_session
 from genie.sessions.recording import Recording
+from genie.sessions.video import GIF_RATES
 from genie.world import World
 from player import opening
 from player import theme as look
@@ -33,7 +34,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "minari": ("Minari", "A dataset for offline reinforcement learning."),
 }
 SCALES = (None, 1, 2, 3, 4, 6, 8, 12)  # video pixels a side of one pixel; None: 6, lossless 1
-RATES = (None, 10.0, 12.5, 20.0, 25.0, 50.0)  # frames/s that a GIF can have; None: the nearest to the world's
+RATES = (None, *GIF_RATES)  # frames/s; None: the nearest to the world's
 WHAT = ("this path", "whole tree", "last take")
 
 

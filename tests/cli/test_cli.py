@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from genie import World
 from genie.cli.app import app
 from genie.data.store import DatasetInfo, DatasetWriter
-from genie.sessions.script import digest
+from genie.sessions.script import Fingerprint
 
 
 def genie(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -112,7 +112,7 @@ def test_a_headless_take_is_named_by_its_frames(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.exception
     frames = np.load(tmp_path / "take.npz")["frames"]
     assert len(frames) == 7
-    assert f"fingerprint {digest(frames)}" in done.output
+    assert f"fingerprint {Fingerprint().add(frames)}" in done.output
 
 
 def test_a_seed_has_63_bits(tmp_path: Path) -> None:

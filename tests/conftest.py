@@ -28,7 +28,8 @@ from genie.data import recorder
 from genie.data.coinrun import record
 from genie.data.games.registry import find_game
 from genie.data.store import Dataset
-from genie.training.pipeline import Pipeline, open_run, presets
+from genie.training.pipeline import Pipeline
+from genie.training.settings import open_run, presets
 
 ROOT = Path(__file__).parent.parent
 atexit.register(shutil.rmtree, os.environ["GENIE_CACHE_DIR"], ignore_errors=True)

@@ -43,7 +43,8 @@ def train(
 
     from genie.data.card import licence_known
     from genie.data.store import Dataset
-    from genie.training.pipeline import SETTINGS_FILE, STAGES, Pipeline, open_run, presets, read_settings, take_over
+    from genie.training.pipeline import Pipeline, take_over
+    from genie.training.settings import SETTINGS_FILE, STAGES, open_run, presets, read_settings
     from genie.world import open_bundle
 
     chosen = next((name for name in STAGES if name == stage), None)

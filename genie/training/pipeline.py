@@ -1,19 +1,16 @@
 """The three stages in order: tokenizer, latent actions, (encode the dataset), dynamics, (export the world).
 
-A finished stage is not trained again; an unfinished one goes on from its checkpoint. `settings.json` in the run folder keeps what the run
-was started with, so that resuming needs no flags and cannot change them by accident.
+A finished stage is not trained again; an unfinished one goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from torch import nn
@@ -23,7 +20,7 @@ from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.card import read_card
 from genie.data.check import make_card
 from genie.data.clips import ClipSampler
-from genie.data.store import Dataset, write_json
+from genie.data.store import Dataset
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
 from genie.export.world import export_graphs
@@ -31,7 +28,6 @@ from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
 from genie.progress import Bars
 from genie.runtime.actions import Action, ActionTable
-from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
@@ -39,204 +35,14 @@ from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
 from genie.training.loop import MODEL_FILE, Objective, Plan, is_finished, load_model, train
 from genie.training.own_rollouts import RolloutPlan, make_rollouts
+from genie.training.settings import STAGES, Settings, Stage
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.training.tokens import TokenPlan, encode_dataset
 from genie.weights import load_models
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer
 
-Stage = Literal["tokenizer", "latent_actions", "dynamics"]
-STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
-SETTINGS_FILE = "settings.json"
 BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
-
-
-class StageSettings(BaseModel):
-    """How long and how fast one stage learns."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    minutes: float | None = None
-    steps: int | None = None
-    learning_rate: float = Field(gt=0)
-    rows: int = Field(ge=1)  # clips or sequences a step
-
-    def plan(self, settings: Settings) -> Plan:
-        """The loop's plan."""
-        return Plan(
-            minutes=self.minutes,
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            warmup_steps=settings.warmup_steps,
-            seed=settings.seed,
-            bf16=settings.bf16,
-            validate_seconds=settings.validate_seconds,
-            checkpoint_seconds=settings.checkpoint_seconds,
-        )
-
-
-class Settings(BaseModel):
-    """Everything a run is made with. The defaults are the shipped CoinRun world's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8)
-    latent_actions: LatentActionConfig = LatentActionConfig()
-    dynamics: dict[str, int] = {"context": 16, "trail": 4}  # of DynamicsConfig; the data decides `actions`
-    sampling: Sampling = Sampling()
-    skip: int = Field(default=0, ge=0)  # game steps a frame; 0: what the dataset says
-    seed: int = 0
-    bf16: bool = True
-    dataset: str = ""  # fingerprint of the dataset the run was started on
-    base: str = ""  # name of the world whose tokenizer and latent actions the run took over
-    fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
-    stages: dict[Stage, StageSettings] = {
-        "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
-        "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),
-        "dynamics": StageSettings(minutes=65, learning_rate=1.2e-3, rows=3),
-    }
-    walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
-    tokenizer_planted: float = Field(default=0.0, ge=0, le=1)  # share of its batches with planted pieces (docs/research.md)
-    dynamics_planted: float = Field(default=0.0, ge=0, le=1)  # likewise
-    slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
-    token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
-    token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
-    own_frames: int = Field(default=40_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
-    warmup_steps: int = Field(default=50, ge=1)
-    validate_seconds: float = 150.0
-    checkpoint_seconds: float = 60.0
-    validation_clips: int = Field(default=32, ge=1)
-
-    def bounded(self, minutes: float | None, steps: int | None, stage: Stage | None = None) -> Settings:
-        """The same settings with other bounds.
-
-        `minutes` are those of `stage`, or of all stages together, shared as before; `steps` are those of each stage concerned.
-        """
-        if minutes is None and steps is None:
-            return self
-        if minutes is not None and steps is not None:
-            raise TrainingError("give --minutes or --steps, not both.")
-        concerned = STAGES if stage is None else (stage,)
-        whole = sum(self.stages[name].minutes or 1.0 for name in concerned)
-        changed = {
-            name: self.stages[name].model_copy(
-                update={"minutes": None if minutes is None else minutes * (self.stages[name].minutes or 1.0) / whole, "steps": steps}
-            )
-            for name in concerned
-        }
-        return self.model_copy(update={"stages": {**self.stages, **changed}})
-
-    def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
-        """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.
-
-        In pixels for the tokenizer, in those of the quarter-size picture for the latent actions; (0, 0): nothing is done about scrolling.
-
-        Raises:
-            TrainingError: frames of this resolution (height, width) are too small for it.
-        """
-        wanted = {"resolution": resolution, "reach_rows": reach[0], "reach_columns": reach[1]}
-        try:
-            tokenizer = TokenizerConfig.model_validate({**self.tokenizer.model_dump(), **wanted})
-            latent_actions = LatentActionConfig.model_validate({**self.latent_actions.model_dump(), **wanted})
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise TrainingError(
-                f"--reach {reach[1]}x{reach[0]} does not fit frames of {resolution[1]}x{resolution[0]}: {problem}."
-            ) from error
-        return self.model_copy(update={"tokenizer": tokenizer, "latent_actions": latent_actions})
-
-    def based_on(self, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Settings:
-        """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further."""
-        manifest = bundle.manifest
-        shape = manifest.tokenizer
-        if "tokenizer" in fine_tune:
-            shape = shape.model_copy(update={"reach_rows": self.tokenizer.reach_rows, "reach_columns": self.tokenizer.reach_columns})
-        sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
-        kept = {name: getattr(manifest.dynamics, name) for name in sizes}
-        return self.model_copy(
-            update={
-                "base": manifest.name,
-                "fine_tune": tuple(fine_tune),
-                "dynamics": self.dynamics | kept,
-                "tokenizer": shape,
-                "latent_actions": manifest.latent_actions,
-                "skip": manifest.frame_skip,
-            }
-        )
-
-    def for_dataset(self, dataset: Dataset) -> Settings:
-        """The same settings tied to a dataset, with its frame skip where none was asked for."""
-        return self.model_copy(update={"dataset": dataset.fingerprint, "skip": self.skip or dataset.info.frame_skip})
-
-    def lesson(self) -> Settings:
-        """What a run may not change once it has begun: everything but how long and on which data."""
-        endless = {name: stage.model_copy(update={"minutes": None, "steps": None}) for name, stage in self.stages.items()}
-        return self.model_copy(update={"stages": endless, "dataset": ""})
-
-
-def presets() -> dict[str, Settings]:
-    """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
-    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4)
-    stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
-    return {
-        "default": Settings(),
-        "per-frame": Settings(tokenizer=TokenizerConfig.per_frame()),
-        "smoke": Settings(
-            tokenizer=small,
-            latent_actions=LatentActionConfig(width=16),
-            dynamics={"width": 64, "layers": 2, "heads": 4, "frame_width": 16, "context": 8, "trail": 3},
-            stages=dict.fromkeys(STAGES, stage),
-            warmup_steps=10,
-            checkpoint_seconds=1.0,
-            walk=4,
-            slots=8,
-            token_frames=800,
-            own_frames=1_000,
-            token_length=17,
-            validation_clips=4,
-        ),
-    }
-
-
-def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Settings:
-    """The settings of a run: those it was started with, or `wanted` (default: the defaults) for a new one.
-
-    Only the bounds may be changed later: those of `wanted` are taken over when the rest is the same.
-
-    Raises:
-        TrainingError: the run was started with other settings or on another dataset, or its settings file is damaged.
-    """
-    path = run / SETTINGS_FILE
-    if not path.exists():
-        if run.exists() and any(run.iterdir()):
-            raise TrainingError(f"{run} is not empty and not a training run; choose another --out.")
-        run.mkdir(parents=True, exist_ok=True)
-        settings = (wanted or Settings()).for_dataset(dataset)
-        write_json(path, settings.model_dump(mode="json"))
-        return settings
-    kept = read_settings(run)
-    if kept.dataset != dataset.fingerprint:
-        raise TrainingError(f"{run} was started on another dataset than {dataset.path}; choose another --out.")
-    if wanted is None:
-        return kept
-    if wanted.for_dataset(dataset).lesson() != kept.lesson():
-        raise TrainingError(f"{run} was started with other settings; leave out the flags to go on, or choose another --out.")
-    settings = kept.model_copy(update={"stages": wanted.stages})
-    write_json(path, settings.model_dump(mode="json"))
-    return settings
-
-
-def read_settings(run: Path) -> Settings:
-    """The settings that a run was started with.
-
-    Raises:
-        TrainingError: the file is damaged.
-    """
-    path = run / SETTINGS_FILE
-    try:
-        return Settings.model_validate(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} is damaged ({error}); choose another --out.") from error
 
 
 def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> None:

@@ -18,7 +18,8 @@ from genie.sessions.frames import Frames
 from genie.sessions.reading import read_session
 from genie.sessions.recording import Recording
 from genie.sessions.session import Session
-from genie.training.pipeline import Pipeline, open_run, presets
+from genie.training.pipeline import Pipeline
+from genie.training.settings import open_run, presets
 
 
 @pytest.fixture(scope="module")

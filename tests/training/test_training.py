@@ -27,7 +27,8 @@ from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, make_rollouts
-from genie.training.pipeline import Pipeline, Settings, open_run, presets, read_settings, take_over
+from genie.training.pipeline import Pipeline, take_over
+from genie.training.settings import Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig

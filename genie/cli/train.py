@@ -22,6 +22,10 @@ def train(
         list[str] | None,
         typer.Option(help="With --base: a stage that begins with that world's weights and is trained further; may be repeated."),
     ] = None,
+    blend: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="With --fine-tune: share of the new weights in the result; the rest is the base's. Try 0.5."),
+    ] = None,
     reach: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +77,10 @@ def train(
         raise TrainingError(f"--fine-tune takes {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
     if further and base is None:
         raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
+    if blend is not None:
+        if base is None:
+            raise TrainingError("--blend mixes what --fine-tune trains with what it began with; say with which world with --base.")
+        wanted = wanted.model_copy(update={"blend": blend})
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         if bundle.manifest.tokenizer.resolution != dataset.info.resolution:

@@ -26,6 +26,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]
     os.replace(partial, path)
 
 
+def blended(trained: dict[str, Tensor], begun: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """share · trained + (1 - share) · begun, where both have a weight; what is new or no float stays as trained.
+
+    Weights that lie between those of a model and of the same model trained further often do better than either (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models", section 3).
+    """
+    both = {name for name, value in trained.items() if value.is_floating_point() and name in begun and begun[name].shape == value.shape}
+    return {name: begun[name].to(value).lerp(value, share) if name in both else value for name, value in trained.items()}
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote.
 

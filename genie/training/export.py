@@ -85,6 +85,7 @@ def card(fields: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     for name, note in training["stages"].items():
         for number, go in enumerate([*note.get("before", []), note], 1):
             title = f"{name}, go {number}" if note.get("before") else name
+            title += f", {go['blend']:.0%} of it blended in" if "blend" in go else ""
             metrics = ", ".join(f"{key} {value:.3g}" for key, value in go.get("metrics", {}).items())
             lines.append(f"| {title} | {go['seconds'] / 60:.1f} | {go['steps']:,} | {go.get('machine', '')} | {metrics} |")
     names = ", ".join(f"`{action.name}`" for action in fields["actions"])
@@ -103,8 +104,7 @@ def _limits(fields: Mapping[str, Any]) -> list[str]:
 def _numbers(note: dict[str, Any]) -> dict[str, Any]:
     metrics = {key: round(float(value), 4) for key, value in note["metrics"].items()}
     found = {"seconds": round(note["seconds"], 1), "steps": note["step"], "metrics": metrics}
-    if "machine" in note:
-        found["machine"] = note["machine"]
+    found |= {key: note[key] for key in ("machine", "blend") if key in note}
     if note.get("before"):
         found["before"] = [_numbers(go) if "step" in go else go for go in note["before"]]
     return found

@@ -29,7 +29,7 @@ from genie.latent_actions import LatentActionModel
 from genie.progress import Bars
 from genie.runtime.actions import Action, ActionTable
 from genie.runtime.torch_engine import TorchEngine
-from genie.training.checkpoints import adopt, load_tensors, save_tensors
+from genie.training.checkpoints import adopt, blended, load_tensors, save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
 from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
@@ -55,7 +55,7 @@ def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Non
             path.parent.mkdir(exist_ok=True)
             note = noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
-            numbers |= {key: note[key] for key in ("machine", "before") if key in note}
+            numbers |= {key: note[key] for key in ("machine", "before", "blend") if key in note}
             save_tensors(path, models[name].state_dict(), numbers)
 
 
@@ -88,6 +88,7 @@ class Pipeline:
                 continue
             if is_finished(self.run, name, plan):
                 self.console.print(f"{name}: already trained")
+                self._blend(name)
                 continue
             if name != "dynamics" and (tokens := self.run / "tokens").exists():
                 raise TrainingError(
@@ -101,6 +102,7 @@ class Pipeline:
                 fresh = sorted({key.partition(".")[0] for key in adopt(objective.model, tensors)})
                 self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(fresh) or 'none'}")
             train(objective, plan, self.run, self.console)
+            self._blend(name)
         if stage in (None, "dynamics"):
             return self.export()
         return None
@@ -134,6 +136,21 @@ class Pipeline:
         self.console.print(f"ONNX graphs in {', '.join(graphs.precisions)}; dB lost one frame on: {graphs.psnr_loss}")
         self.console.print(f"world: {path}  (play it: genie play {path})")
         return path
+
+    def _blend(self, stage: Stage) -> None:
+        """Take a stage that was trained further back towards where it began, if the run is to, and judge it anew."""
+        path, share = self.run / stage / MODEL_FILE, self.settings.blend
+        trained, note = load_tensors(path)
+        if stage not in self.settings.fine_tune or share == 1 or "blend" in note:
+            return
+        objective = self._objective(stage)
+        objective.model.load_state_dict(blended(trained, load_tensors(self.run / stage / BEGINNING_FILE)[0], share))
+        objective.model.eval()
+        with torch.no_grad():
+            metrics = objective.validate().metrics
+        save_tensors(path, objective.model.state_dict(), {**note, "metrics": metrics, "blend": share})
+        told = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        self.console.print(f"{stage}: {share:.0%} of what it has learned, {1 - share:.0%} of what it began with: {told}")
 
     def _plan(self, stage: Stage) -> Plan:
         return self.settings.stages[stage].plan(self.settings)

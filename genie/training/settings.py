@@ -61,6 +61,7 @@ class Settings(BaseModel):
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
     fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
+    blend: float = Field(default=1.0, gt=0, le=1)  # share of what these have learned in their weights; the rest is what they began with
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
         "latent_actions": StageSettings(minutes=5, learning_rate=1e-3, rows=16),

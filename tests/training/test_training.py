@@ -129,8 +129,8 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     dataset: Dataset, smoke_run: Path, tmp_path: Path
 ) -> None:
     base = open_bundle(smoke_run / "world")
-    planted = {"dynamics_planted": 0.5}  # which must not hurt
-    wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics").model_copy(update=planted)
+    more = {"dynamics_planted": 0.5, "blend": 0.25}  # which must not hurt
+    wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics").model_copy(update=more)
     settings = open_run(tmp_path / "run", dataset, wanted)
     take_over(tmp_path / "run", base, settings.fine_tune)
     Pipeline(dataset, tmp_path / "run", settings).train("dynamics")
@@ -144,7 +144,13 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     assert [(go["steps"], go["machine"]) for go in dynamics["before"]] == [(first["steps"], first["machine"])]
     assert all("before" not in go for go in dynamics["before"])
     card = (tmp_path / "run" / "world" / "README.md").read_text()
-    assert "| dynamics, go 1 |" in card and "| dynamics, go 2 | 0.0 | 3 |" in card
+    assert "| dynamics, go 1 |" in card and "| dynamics, go 2, 25% of it blended in | 0.0 | 3 |" in card
+    begun, _ = load_tensors(tmp_path / "run" / "dynamics" / "beginning.safetensors")
+    mixed, note = load_tensors(tmp_path / "run" / "dynamics" / MODEL_FILE)
+    trained, _ = load_tensors(tmp_path / "run" / "dynamics" / "checkpoint.safetensors")
+    for name in [name for name, value in mixed.items() if value.is_floating_point()]:
+        assert torch.allclose(mixed[name], 0.25 * trained[f"ema/{name}"] + 0.75 * begun[name].to(mixed[name]), atol=1e-5)
+    assert note["blend"] == 0.25 and dynamics["metrics"]["psnr_1"] == round(note["metrics"]["psnr_1"], 4)
     assert log_of(tmp_path / "run", "dynamics")[0]["loss"] < 0.9 * log_of(smoke_run, "dynamics")[0]["loss"]
     assert read_settings(tmp_path / "run").base == base.manifest.name
 

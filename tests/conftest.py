@@ -76,20 +76,16 @@ def smoke_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="session")
-def sized_world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[int, int]], Path]:
-    """A CoinRun world of any resolution (height, width), hardly trained."""
+def large_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CoinRun world of 128×128 pixels, hardly trained."""
 
-    def make(resolution: tuple[int, int], folder: Path) -> None:
-        recorder.record(folder / "data", find_game("coinrun", resolution), train_frames=700, held_out_frames=300, environments=4)
+    def make(folder: Path) -> None:
+        recorder.record(folder / "data", find_game("coinrun", (128, 128)), train_frames=700, held_out_frames=300, environments=4)
         dataset = Dataset(folder / "data")
         smoke = presets()["smoke"].bounded(None, 2).model_copy(update={"validation_clips": 1, "token_frames": 64})
         Pipeline(dataset, folder / "run", open_run(folder / "run", dataset, smoke)).train()
 
-    def world(resolution: tuple[int, int]) -> Path:
-        name = f"coinrun-{resolution[0]}x{resolution[1]}"
-        return made_once(tmp_path_factory, name, lambda folder: make(resolution, folder)) / "run" / "world"
-
-    return world
+    return made_once(tmp_path_factory, "large", make) / "run" / "world"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pygame._sdl2 import controller
 
 from player.bindings import BUTTONS, CONTROLS, HOLDS, key_token, modifier_tokens, parse
 from player.controls import DIRECT
+from player.widgets import ARROWS
 
 if TYPE_CHECKING:
     from player.app import App
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 DEAD_ZONE = 0.5
 AWAY = 0.04  # seconds: a window that changes its size loses the focus for a moment
 REPEAT_AFTER, REPEAT_EVERY = 0.35, 0.07  # seconds that a direction is held in a screen
-ARROWS = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pygame.K_DOWN: "down"}
 PRESSES = (pygame.K_RETURN, pygame.K_KP_ENTER, pygame.K_SPACE)
 MOUSE = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION, pygame.MOUSEWHEEL)
 TRIGGERS = {4: "lt", 5: "rt"}  # axes of a mapped gamepad

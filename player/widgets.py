@@ -155,7 +155,7 @@ class Choice(Button):
         self._on_change(index)
 
 
-ARROWS = (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+ARROWS: dict[int, Direction] = {pygame.K_LEFT: "left", pygame.K_RIGHT: "right", pygame.K_UP: "up", pygame.K_DOWN: "down"}
 
 
 class Field(Button):

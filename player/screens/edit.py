@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import ref
 
 import numpy as np
 
@@ -37,11 +38,11 @@ class Edit(Screen):
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        world, shown = app.model.world, app.model.newest
-        assert world is not None and shown is not None
-        self._session = app.model.session
+        world, shown, session = app.model.world, app.model.newest, app.model.session
+        assert world is not None and shown is not None and session is not None
+        self._session = session
         self._branch, self._index = shown.branch, shown.index  # of the frame that is painted on; the world may be a frame further by now
-        self._draft = (id(self._session), self._branch, self._index)
+        self._draft = (ref(self._session), self._branch, self._index)
         if app.memory.get("edit of") != self._draft:
             app.memory["edit of"], app.memory["edit"] = self._draft, Painting(shown.frame)
         self.painting: Painting = app.memory["edit"]  # left and come back to, it is as it was

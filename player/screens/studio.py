@@ -180,7 +180,7 @@ class Studio(Screen):
         return True
 
     def _take(self, prompt: Prompt) -> None:
-        if prompt in self._world.prompts:
+        if any(prompt is shipped for shipped in self._world.prompts):
             self._again = None
         self.painting.replace(prompt.frames[-1], prompt)
         self._changed()

@@ -666,6 +666,7 @@ def test_another_fit_reads_the_picture_again(player: Player, tmp_path: Path) -> 
     picture = np.zeros((40, 120, 3), np.uint8)
     picture[:, 50:70] = 200
     Image.fromarray(picture).save(tmp_path / "wide.png")
+    Image.fromarray(picture).save(tmp_path / "level-00.png")  # as a shipped prompt is called
     player.pause()
     player.press("studio")
     studio = screen(player, Studio)
@@ -676,6 +677,8 @@ def test_another_fit_reads_the_picture_again(player: Player, tmp_path: Path) -> 
     player.key(pygame.K_RIGHT)
     player.wait(lambda: not np.array_equal(studio.painting.frame, cropped))
     assert (studio.painting.frame[:4] < 30).all()  # the whole picture, with bands above and below
+    player.post(pygame.DROPFILE, file=str(tmp_path / "level-00.png"))
+    player.wait(lambda: studio.painting.source.name == "level-00")
 
 
 def test_a_re_roll_says_how_far_it_is_and_stops_with_what_is_done(player: Player) -> None:

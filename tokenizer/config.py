@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 PATCH = 4  # pixels a side that the first layer folds into channels
 
@@ -30,6 +30,12 @@ class TokenizerConfig(BaseModel):
     reach_rows: int = Field(default=0, ge=0, le=64)  # pixels that the picture can scroll down or up from one frame to the next
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: nothing is done about scrolling
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
+    steady: bool = False  # codes that were never seen together modulate the decoder no more than others do
+
+    @model_serializer(mode="wrap")
+    def _without_unused_steadiness(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A world that is not steady is written, and its weights are named, as before there was such a thing."""
+        return {name: value for name, value in dump(self).items() if name != "steady" or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:

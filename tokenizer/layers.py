@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from tokenizer.config import PATCH
 
+SUMMARY_LENGTH = 1.7  # at most, of a steady decoder's summary of the codes, as a vector; on frames of their game others stay below it
+
 
 class ResidualBlock(nn.Module):
     """x + conv(silu(FiLM(conv(silu(x))))); starts as the identity. FiLM: Perez et al. 2018."""
@@ -65,11 +67,16 @@ class Decoder(nn.Module):
     """Code values [B, D, h, w] and the frames before [B, 3·context_frames, H, W] -> frame [B, 3, H, W].
 
     The frame is painted anew from features of the frames before and of the codes at every scale; each block is
-    modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone.
+    modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone. `steady`: the summary is
+    kept from getting long. Codes that never came together in training can make one a hundred times as long as any that did, and the
+    blocks, which multiply by it in turn, paint a glare.
     """
 
-    def __init__(self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int) -> None:
+    def __init__(
+        self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int, steady: bool = False
+    ) -> None:
         super().__init__()
+        self._steady = steady
         condition = 2 * width
         self.codes_in = nn.Conv2d(code_width, width, 3, padding=1)
         self.summary = nn.Sequential(
@@ -84,8 +91,12 @@ class Decoder(nn.Module):
         self.ups = nn.ModuleList(nn.Conv2d(width, width * 4, 1) for _ in range(scales - 1))
         self.paint = nn.Conv2d(width, 3 * PATCH * PATCH, 3, padding=1)
 
-    def forward(self, values: Tensor, past: Tensor | None) -> Tensor:
-        condition = self.summary(values)
+    def forward(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> Tensor:
+        """`heard` [B, D, h, w] are the values that the summary is made of, where they are others: in training some are wrong."""
+        condition = self.summary(values if heard is None else heard)
+        if self._steady:
+            length = condition.norm(dim=1, keepdim=True)
+            condition = condition * (length.clamp_max(SUMMARY_LENGTH) / length.clamp_min(1e-6))  # times exactly 1 where it is short
         h = self.codes_in(values)
         features = self.past(past) if self.past is not None else None
         for scale, stack in enumerate(self.stacks):  # coarse to fine

@@ -55,6 +55,7 @@ class VideoTokenizer(nn.Module):
             past_blocks=config.encoder_blocks,
             scales=config.scales,
             context_frames=1 if config.mode == "context" else 0,
+            steady=config.steady,
         )
 
     def measure(self, previous: Tensor, frame: Tensor) -> Tensor:

@@ -76,7 +76,16 @@ class Pipeline:
         self.table = ActionTable(actions_of(dataset, latent))
 
     def train(self, stage: Stage | None = None) -> Path | None:
-        """Train one stage, or all three and export the world; returns the bundle's path if it was made.
+        """Train one stage, or all three, and export the world where the last one is among them; returns the bundle's path if it was made.
+
+        Raises:
+            TrainingError: as `learn`.
+        """
+        self.learn(stage)
+        return self.export() if stage in (None, "dynamics") else None
+
+    def learn(self, stage: Stage | None = None) -> None:
+        """Train one stage, or all three.
 
         Raises:
             TrainingError: a stage before it is missing, or one whose codes the run's dynamics has learned would be trained further.
@@ -103,12 +112,19 @@ class Pipeline:
                 self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(fresh) or 'none'}")
             train(objective, plan, self.run, self.console)
             self._blend(name)
-        if stage in (None, "dynamics"):
-            return self.export()
-        return None
 
     def export(self) -> Path:
-        """Write the trained models as a world bundle into `run/world`."""
+        """Write the trained models as a world bundle into `run/world`, with ONNX graphs of them."""
+        path = self.write_world()
+        clips = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES + 1, self.settings.skip, self.settings.seed)
+        with self.console.status("exporting") as status:
+            graphs = export_graphs(path, clips_in_motion(clips, 8 * self.settings.validation_clips), status.update)
+        self.console.print(f"ONNX graphs in {', '.join(graphs.precisions)}; dB lost one frame on: {graphs.psnr_loss}")
+        self.console.print(f"world: {path}  (play it: genie play {path})")
+        return path
+
+    def write_world(self) -> Path:
+        """Write the trained models as a world bundle into `run/world`; without graphs it is played by torch alone."""
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         models: dict[str, nn.Module] = {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": dynamics}
@@ -118,7 +134,7 @@ class Pipeline:
             notes[name]["before"] = [*begun.pop("before", []), begun]
         idle = self._idle(latent_actions)
         held_out = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.settings.skip, self.settings.seed)
-        path = export_world(
+        return export_world(
             self.run / "world",
             self.dataset.info,
             self.settings.sampling,
@@ -130,12 +146,6 @@ class Pipeline:
             notes,
             read_card(self.dataset.path) or make_card(self.dataset),
         )
-        clips = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES + 1, self.settings.skip, self.settings.seed)
-        with self.console.status("exporting") as status:
-            graphs = export_graphs(path, clips_in_motion(clips, 8 * self.settings.validation_clips), status.update)
-        self.console.print(f"ONNX graphs in {', '.join(graphs.precisions)}; dB lost one frame on: {graphs.psnr_loss}")
-        self.console.print(f"world: {path}  (play it: genie play {path})")
-        return path
 
     def _blend(self, stage: Stage) -> None:
         """Take a stage that was trained further back towards where it began, if the run is to, and judge it anew."""

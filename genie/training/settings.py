@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8)
+    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8, steady=True)
     latent_actions: LatentActionConfig = LatentActionConfig()
     dynamics: dict[str, int] = {"context": 16, "trail": 4}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
@@ -122,7 +122,7 @@ class Settings(BaseModel):
         manifest = bundle.manifest
         shape = manifest.tokenizer
         if "tokenizer" in fine_tune:
-            shape = shape.model_copy(update={"reach_rows": self.tokenizer.reach_rows, "reach_columns": self.tokenizer.reach_columns})
+            shape = shape.model_copy(update={name: getattr(self.tokenizer, name) for name in ("reach_rows", "reach_columns", "steady")})
         sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
         kept = {name: getattr(manifest.dynamics, name) for name in sizes}
         return self.model_copy(
@@ -148,7 +148,7 @@ class Settings(BaseModel):
 
 def presets() -> dict[str, Settings]:
     """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
-    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4)
+    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),

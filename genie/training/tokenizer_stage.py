@@ -28,6 +28,8 @@ ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
+HEARSAY = 0.3  # largest share of the cells whose codes the decoder's summary gets wrong
+HEARSAY_SHARE = 0.5  # of the rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class TokenizerObjective:
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
             previous = move(previous, self.model.measure(previous.detach(), frames[:, t]))
-            painted, codes = self.model(previous.contiguous(memory_format=torch.channels_last), frames[:, t])
+            previous = previous.contiguous(memory_format=torch.channels_last)
+            values, codes = self.model.quantize(previous, frames[:, t])
+            painted = self.model.decoder(values, previous, hearsay(values, generator))
             error = painted.float() - frames[:, t]
             squared.append(error.square().mean())
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
@@ -125,3 +129,18 @@ class TokenizerObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         self._carried = carried["frames"]
+
+
+def hearsay(values: Tensor, generator: torch.Generator) -> Tensor:
+    """Code values [B, D, h, w] with those of some cells taken from other rows and places.
+
+    The summary modulates every block, and codes that a dynamics draws come together as none of the real frames' did: it must not hang on
+    any few of them.
+    """
+    rows, _, height, width = values.shape
+    amount = torch.rand((rows, 2), generator=generator)
+    amount = torch.where(amount[:, 0] < HEARSAY_SHARE, amount[:, 1] * HEARSAY, 0.0)
+    wrong = torch.rand((rows, height, width), generator=generator) < amount[:, None, None]
+    cells = values.detach().permute(0, 2, 3, 1).flatten(0, 2)
+    other = cells[torch.randperm(len(cells), generator=generator)].unflatten(0, (rows, height, width)).permute(0, 3, 1, 2)
+    return torch.where(wrong[:, None], other, values)

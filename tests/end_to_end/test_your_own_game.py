@@ -33,6 +33,9 @@ def test_from_a_folder_of_videos_to_a_played_world(dataset_path: Path, tmp_path:
     assert "8 frames" in out
     path = tmp_path / "runs" / "mygame" / "world"
     assert played_alike(path, "action 2") == (64, 96)
+    clip = np.random.default_rng(0).integers(0, 256, (9, 64, 96, 3)).astype(np.uint8)
+    onnx, torch = (genie.load_world(path, device="cpu", backend=name).infer_actions(clip) for name in ("onnx", "torch"))
+    assert np.array_equal(onnx, torch)
     world = genie.load_world(path)
     monkeypatch.setenv("GENIE_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("GENIE_DATA_DIR", str(tmp_path / "data"))

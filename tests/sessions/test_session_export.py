@@ -156,9 +156,9 @@ def test_a_dataset_has_every_frame_as_often_as_the_game_steps(recording: Recordi
 def test_a_dataset_export_trains(recording: Recording, frames: Frames, tmp_path: Path) -> None:
     export(recording, frames, "dataset", tmp_path / "data", takes(recording, tree=True))
     dataset = Dataset(tmp_path / "data")
-    path = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, presets()["smoke"].bounded(None, 2))).train()
-    assert path is not None
-    world = genie.load_world(path, device="cpu", backend="onnx")
+    pipeline = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, presets()["smoke"].bounded(None, 2)))
+    pipeline.learn()
+    world = genie.load_world(pipeline.write_world(), device="cpu", backend="torch")
     assert world.frame_rate == 15.0
     assert [action.name for action in world.actions if action.kind == "recorded"][2] == "right"
     assert world.start().step("right").shape == (64, 64, 3)

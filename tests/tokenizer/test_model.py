@@ -60,6 +60,25 @@ def test_per_frame_mode_ignores_the_previous_frame() -> None:
         assert torch.equal(model.encode(torch.zeros_like(frame), frame), model.encode(frame, frame))
 
 
+def test_a_steady_decoder_is_the_same_but_for_codes_whose_summary_is_long() -> None:
+    torch.manual_seed(0)
+    loose, steady = (VideoTokenizer(TokenizerConfig(steady=on, **SMALL)).eval() for on in (False, True))
+    past, codes = torch.rand(3, 3, 64, 64) * 2 - 1, torch.randint(1000, (3, 16, 4))
+    with torch.no_grad():
+        for block in (block for stack in loose.decoder.stacks for block in stack.blocks):
+            block.second.weight.normal_(std=0.1)  # blocks begin as the identity
+        steady.load_state_dict(loose.state_dict())
+        assert torch.equal(loose.decode(past, codes), steady.decode(past, codes))
+        for model in (loose, steady):
+            model.decoder.summary[3].weight *= 1000
+        assert loose.decode(past, codes).abs().max() > 100 * steady.decode(past, codes).abs().max()
+
+
+def test_a_world_that_is_not_steady_is_written_as_before() -> None:
+    assert "steady" not in TokenizerConfig().model_dump()
+    assert TokenizerConfig.model_validate(TokenizerConfig(steady=True).model_dump()).steady
+
+
 @given(height=st.integers(1, 8), width=st.integers(1, 8))
 def test_any_multiple_of_the_stride_is_a_resolution(height: int, width: int) -> None:
     config = TokenizerConfig(resolution=(16 * height, 16 * width))

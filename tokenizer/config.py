@@ -31,11 +31,12 @@ class TokenizerConfig(BaseModel):
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: nothing is done about scrolling
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
     steady: bool = False  # codes that were never seen together modulate the decoder no more than others do
+    keeps: bool = False  # the decoder says of each pixel how much of the frame before, moved, stays
 
     @model_serializer(mode="wrap")
-    def _without_unused_steadiness(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A world that is not steady is written, and its weights are named, as before there was such a thing."""
-        return {name: value for name, value in dump(self).items() if name != "steady" or value}
+    def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A world without these is written, and its weights are named, as before there were any."""
+        return {name: value for name, value in dump(self).items() if name not in ("steady", "keeps") or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:
@@ -46,6 +47,8 @@ class TokenizerConfig(BaseModel):
             raise ValueError(f"codes {self.codes} must be a multiple of the {self.fold**2} cells of a position")
         if not self.levels or min(self.levels) < 3 or math.prod(self.levels) > 2**16:
             raise ValueError(f"levels {self.levels} must be 3 or more each, with at most 65,536 values in all")
+        if self.keeps and self.mode != "context":
+            raise ValueError("only a decoder that sees the frame before can keep some of it")
         if self.scrolls and (self.codes < 2 or 2 * max(self.reach) >= min(self.vocabulary, height, width)):
             raise ValueError(f"reach {self.reach} must be less than half the picture, and fit into two codes of {self.vocabulary} values")
         return self

@@ -5,12 +5,14 @@ Images are float [B, C, H, W]; the finest scale works on 4×4-pixel patches fold
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenizer.config import PATCH
 
 SUMMARY_LENGTH = 1.7  # at most, of a steady decoder's summary of the codes, as a vector; on frames of their game others stay below it
+KEPT_AT_FIRST = -3.0  # logit of the share of the frame before that a decoder which keeps some begins with: one that begins high stays there
 
 
 class ResidualBlock(nn.Module):
@@ -67,14 +69,16 @@ class Decoder(nn.Module):
     """Code values [B, D, h, w] and the frames before [B, 3·context_frames, H, W] -> frame [B, 3, H, W].
 
     The frame is painted anew from features of the frames before and of the codes at every scale; each block is
-    modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone. `steady`: the summary is
+    modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone. `keeps`: of each pixel a share stays as the
+    frame before has it, which is the way of fine detail that 4×4-pixel patches of features lose; it begins small. `steady`: the summary is
     kept from getting long. Codes that never came together in training can make one a hundred times as long as any that did, and the
     blocks, which multiply by it in turn, paint a glare.
     """
 
     def __init__(
-        self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int, steady: bool = False
-    ) -> None:
+        self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int,
+        steady: bool = False, keeps: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self._steady = steady
         condition = 2 * width
@@ -90,6 +94,11 @@ class Decoder(nn.Module):
         self.stacks = nn.ModuleList(Stack(width, blocks, condition) for _ in range(scales))
         self.ups = nn.ModuleList(nn.Conv2d(width, width * 4, 1) for _ in range(scales - 1))
         self.paint = nn.Conv2d(width, 3 * PATCH * PATCH, 3, padding=1)
+        self.keep = nn.Conv2d(width, PATCH * PATCH, 3, padding=1) if keeps else None
+        if self.keep is not None:
+            with torch.no_grad():
+                for parameter, value in zip(self.keep.parameters(), (0.0, KEPT_AT_FIRST), strict=True):
+                    parameter.fill_(value)
 
     def forward(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> Tensor:
         """`heard` [B, D, h, w] are the values that the summary is made of, where they are others: in training some are wrong."""
@@ -105,4 +114,9 @@ class Decoder(nn.Module):
             h = stack(h, condition)
             if scale < len(self.ups):
                 h = F.pixel_shuffle(self.ups[scale](h), 2)
-        return F.pixel_shuffle(self.paint(F.silu(h)), PATCH)
+        h = F.silu(h)
+        painted = F.pixel_shuffle(self.paint(h), PATCH)
+        if self.keep is None or past is None:
+            return painted
+        kept = F.pixel_shuffle(self.keep(h), PATCH).sigmoid()
+        return kept * past + (1 - kept) * painted

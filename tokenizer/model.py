@@ -56,6 +56,7 @@ class VideoTokenizer(nn.Module):
             scales=config.scales,
             context_frames=1 if config.mode == "context" else 0,
             steady=config.steady,
+            keeps=config.keeps,
         )
 
     def measure(self, previous: Tensor, frame: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from tokenizer import TokenizerConfig
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
+NEW_IN_OLD = ("reach_rows", "reach_columns", "steady", "keeps")  # of the tokenizer: what one that is trained further may get anew
 
 
 class StageSettings(BaseModel):
@@ -122,7 +123,7 @@ class Settings(BaseModel):
         manifest = bundle.manifest
         shape = manifest.tokenizer
         if "tokenizer" in fine_tune:
-            shape = shape.model_copy(update={name: getattr(self.tokenizer, name) for name in ("reach_rows", "reach_columns", "steady")})
+            shape = shape.model_copy(update={name: getattr(self.tokenizer, name) or getattr(shape, name) for name in NEW_IN_OLD})
         sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
         kept = {name: getattr(manifest.dynamics, name) for name in sizes}
         return self.model_copy(

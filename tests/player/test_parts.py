@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genie
+from genie.bundle import DATA_CARD, put_files
 from player import settings as user
 from player.bindings import KEYS, PAD, Bindings, parse, write
 from player.controls import ActionMap
@@ -22,6 +24,7 @@ from player.jobs import Job, JobQueue
 from player.motion import in_words, names_for, shift, usual_motion
 from player.paint import Painting, Stamp
 from player.picture_files import read_picture
+from player.real_game import RealGame
 from player.stamps import palette, stamps
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -301,3 +304,16 @@ def test_jobs_from_many_threads_are_all_done_once() -> None:
     for asker in askers:
         asker.join()
     assert len(done) == 800
+
+
+def test_beside_a_world_of_hard_mode_runs_the_hard_game(smoke_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("procgen")
+    shown = {}
+    for name in ("coinrun", "coinrun-hard"):
+        path = Path(shutil.copytree(smoke_run / "world", tmp_path / name))
+        card = genie.load_world(path).data_card
+        assert card is not None
+        put_files(path, {DATA_CARD: card.model_copy(update={"name": name}).model_dump_json().encode()})
+        shown[name] = [RealGame(genie.load_world(path), seed).frame for seed in range(4)]
+    assert all((easy != hard).any() for easy, hard in zip(*shown.values(), strict=True))
+    assert np.array_equal(shown["coinrun"][1], RealGame(genie.load_world(smoke_run / "world"), 1).frame)

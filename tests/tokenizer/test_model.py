@@ -74,9 +74,23 @@ def test_a_steady_decoder_is_the_same_but_for_codes_whose_summary_is_long() -> N
         assert loose.decode(past, codes).abs().max() > 100 * steady.decode(past, codes).abs().max()
 
 
-def test_a_world_that_is_not_steady_is_written_as_before() -> None:
-    assert "steady" not in TokenizerConfig().model_dump()
-    assert TokenizerConfig.model_validate(TokenizerConfig(steady=True).model_dump()).steady
+def test_a_decoder_that_keeps_all_shows_the_frame_before_and_begins_with_little_of_it() -> None:
+    torch.manual_seed(0)
+    plain, keeping = (VideoTokenizer(TokenizerConfig(keeps=on, **SMALL)).eval() for on in (False, True))
+    assert set(keeping.state_dict()) - set(plain.state_dict()) == {"decoder.keep.weight", "decoder.keep.bias"}
+    keeping.load_state_dict(plain.state_dict(), strict=False)
+    past, codes = torch.rand(2, 3, 64, 64) * 2 - 1, torch.randint(1000, (2, 16, 4))
+    with torch.no_grad():
+        painted, first = plain.decode(past, codes), keeping.decode(past, codes)
+        torch.testing.assert_close(first - painted, 0.0474 * (past - painted), atol=1e-3, rtol=0)  # the sigmoid of -3
+        keeping.decoder.keep.bias.fill_(50.0)
+        assert torch.equal(keeping.decode(past, codes), past)
+
+
+def test_a_world_that_is_neither_steady_nor_keeps_is_written_as_before() -> None:
+    assert not {"steady", "keeps"} & set(TokenizerConfig().model_dump())
+    made = TokenizerConfig.model_validate(TokenizerConfig(steady=True, keeps=True).model_dump())
+    assert made.steady and made.keeps
 
 
 @given(height=st.integers(1, 8), width=st.integers(1, 8))
@@ -85,7 +99,10 @@ def test_any_multiple_of_the_stride_is_a_resolution(height: int, width: int) -> 
     assert config.positions == height * width
 
 
-@pytest.mark.parametrize("wrong", [{"resolution": (60, 64)}, {"levels": (2, 5)}, {"codes": 0}, {"width": 4}, {"unknown": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"resolution": (60, 64)}, {"levels": (2, 5)}, {"codes": 0}, {"width": 4}, {"unknown": 1}, {"mode": "per-frame", "keeps": True}],
+)
 def test_a_configuration_that_cannot_be_built_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         TokenizerConfig(**wrong)

@@ -1,7 +1,8 @@
 """Object permanence: is the player's figure there, and only once; do the things stay that the prompt showed, each in its place.
 
-What a figure or a crate looks like is a game's own matter: `PROBES` has a plain test of colours for each game that has one. The real
-frames are judged beside the rollouts, so that a test that does not fit the data at hand is seen to be useless.
+What a figure or a crate looks like is a game's own matter: `PROBES` has a plain test of colours for each game that has one, `LEARNED`
+says where the figure is in games in which it has many looks, which a judge learns (`genie.evaluation.figures`). The real frames are judged
+beside the rollouts, so that a test that does not fit the data at hand is seen to be useless.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genie.evaluation.figures import Middle, figure_logits
 from genie.evaluation.intervals import mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
 from genie.evaluation.staying_power import reported
@@ -89,6 +91,16 @@ def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
 
 
 PROBES = {"coinrun": Probe((64, 64), agent_there, second_agent, {"crate": crates, "coin": coins})}
+LEARNED = {"coinrun-hard": ((64, 64), Middle((24, 42), (26, 42)))}  # resolution, where the figure is
+
+
+def learned_probe(resolution: tuple[int, int], middle: Middle, weights: dict[str, np.ndarray]) -> Probe:
+    """The probe that a judge of figures is; of other things it knows nothing."""
+
+    def above(frames: np.ndarray, part: int) -> np.ndarray:
+        return np.asarray(figure_logits(weights, frames, middle)[part] >= weights["threshold"])
+
+    return Probe(resolution, lambda frames: above(frames, 0), lambda frames: above(frames, 1), {})
 
 
 def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:

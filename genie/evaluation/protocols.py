@@ -51,6 +51,7 @@ class Sizes:
     clips: int  # rollouts against the truth
     tokenizer_clips: int
     judge_steps: int  # of training the inverse-dynamics model
+    figure_steps: int  # of training a judge of figures, where a game needs one
     branches: int  # moments of the real game that are branched
     long: int  # rollouts for drift
     long_frames: int
@@ -64,6 +65,7 @@ class Sizes:
             clips=clips,
             tokenizer_clips=clips,
             judge_steps=int(np.clip(400 * share, 8, 2000)),
+            figure_steps=int(np.clip(1200 * share, 8, 1200)),
             branches=int(np.clip(32 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,

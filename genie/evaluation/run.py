@@ -12,7 +12,7 @@ import numpy as np
 from genie.data.clips import ClipSampler, FrameReader
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import GenieError
-from genie.evaluation import controllability, fidelity, games, inverse_dynamics, permanence, pictures, protocols, staying_power
+from genie.evaluation import controllability, fidelity, figures, games, inverse_dynamics, permanence, pictures, protocols, staying_power
 from genie.evaluation.features import features
 from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
@@ -91,10 +91,13 @@ class _Evaluation:
             found.append(self.workspace.section("drift", self._drift))
         if whole and branchable and {"left", "right"} <= set(self.names):
             found.append(self.workspace.section("revisit", self._revisit))
-        probe = permanence.PROBES.get(self.dataset.info.name)
         if self.protocol.name != "genieredux":
-            if probe is not None and probe.resolution == self.world.resolution:
-                found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
+            name = self.dataset.info.name
+            known, learned = permanence.PROBES.get(name), permanence.LEARNED.get(name)
+            if known is not None and known.resolution == self.world.resolution:
+                found.append(self.workspace.section("permanence", lambda: self._permanence(known)))
+            elif learned is not None and learned[0] == self.world.resolution:
+                found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned_probe(*learned))))
             else:
                 says = f"not measured: what the figures of {self.dataset.info.name} look like is not known here"
                 found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
@@ -378,6 +381,17 @@ class _Evaluation:
         section = staying_power.revisit_section(kept["prompts"][:, -1], walks, np.arange(len(kept["prompts"])), self.seed)
         shown = pictures.walks(self.workspace.folder, kept["prompts"], walks[8])
         return section.model_copy(update={"pictures": (shown,)})
+
+    def _learned_probe(self, resolution: tuple[int, int], middle: figures.Middle) -> permanence.Probe:
+        steps = self.sizes.figure_steps
+
+        def train() -> dict[str, np.ndarray]:
+            return figures.train_figures(
+                self.dataset.split("train"), middle, steps, self.seed,
+                lambda done: self.progress("training the judge of figures", done, steps),
+            )  # fmt: skip
+
+        return permanence.learned_probe(resolution, middle, self.workspace.arrays("figures", train))
 
     def _permanence(self, probe: permanence.Probe) -> Section:
         long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)

@@ -235,8 +235,11 @@ class App:
         self.dirty = True
 
     def failed(self, error: BaseException, before: str = "") -> None:
-        """Tell the user of an error; the report keeps where it came from."""
-        self.say(f"{before}{error}" if isinstance(error, GenieError | OSError) else f"{before}{type(error).__name__}: {error}")
+        """Tell the user of an error, once as long as it stands there; the report keeps where it came from."""
+        says = f"{before}{error}" if isinstance(error, GenieError | OSError) else f"{before}{type(error).__name__}: {error}"
+        if any(text == says for text, _ in self._toasts):
+            return
+        self.say(says)
         self.log.extend(traceback.format_exception(error)[-6:])
 
     def command(self, name: str, down: bool) -> None:
@@ -316,12 +319,11 @@ class App:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """What cannot be done is told to the user, once as long as it stands there, and the loop goes on."""
+        """What cannot be done is told to the user, and the loop goes on."""
         try:
             yield
         except (GenieError, OSError) as error:
-            if all(text != str(error) for text, _ in self._toasts):
-                self.failed(error)
+            self.failed(error)
 
     def _open_window(self, size: tuple[int, int]) -> None:
         full = self.settings.full_screen

@@ -213,7 +213,9 @@ class ModelThread:
     # Called in the model thread only: by jobs.
 
     def play(self, session: Session | None, companion: Companion | None = None) -> None:
-        """Take over a session, closing the one before; a companion gets every action too."""
+        """Take over a session, closing the one before; a companion gets every action too. Time stands still in it at first."""
+        with self._wake:
+            self._paused, self._rewinding_since, self._singles = True, None, 0
         if self.session is not session:
             self._close_session()
         self.session = session

@@ -31,7 +31,7 @@ def save(app: App) -> None:
 
 def load(app: App) -> None:
     """Back to where the slot was saved: at once in the session that is open, else from its file."""
-    slot = app.shelf.slot
+    slot, paused = app.shelf.slot, app.model.paused
 
     def work() -> str:
         session = app.model.session
@@ -46,6 +46,7 @@ def load(app: App) -> None:
 
     def loaded(text: str) -> None:
         app.apply_settings()
+        app.model.pause(paused or app.away)  # what was opened stands still
         app.rebuild()
         app.say(text)
 

@@ -228,6 +228,28 @@ def test_reset_undo_and_quick_save_throw_nothing_away(player: Player) -> None:
     assert player.app.shelf.slot_path(1).is_file()
 
 
+def test_a_slot_of_an_earlier_play_is_played_on_if_the_play_was_running_and_stands_still_if_it_was(
+    player: Player, opened: Callable[..., App], coinrun: genie.World
+) -> None:
+    player.frames(6)
+    player.key(pygame.K_F5)
+    player.wait(lambda: any("Saved to slot 1" in line for line in player.app.log))
+    saved = player.app.model.session.recording.cursor[1]  # type: ignore[union-attr]
+    player.app.close()
+    later = Player(opened(coinrun, "level-02", seed=9))
+    later.wait(lambda: isinstance(later.app.screen, Play) and later.shown.index >= 1)
+    later.key(pygame.K_F9)
+    later.wait(lambda: any("Slot 1 loaded" in line for line in later.app.log))
+    later.wait(lambda: later.shown.index >= saved + 3)
+    later.pause()
+    session = later.app.model.session
+    later.key(pygame.K_F9)
+    later.wait(lambda: sum("Slot 1 loaded" in line for line in later.app.log) == 2)
+    later.turns(0.3)
+    assert later.app.model.session is not session
+    assert (later.shown.index, later.app.model.paused) == (saved, True)
+
+
 def test_fast_is_faster_and_turn_based_makes_one_frame_for_one_key(player: Player) -> None:
     player.app.settings.speed = 0.25
     player.app.apply_settings()

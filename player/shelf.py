@@ -29,6 +29,7 @@ class Shelf:
         self.slot = 1
         self.last = ""  # the session that was kept last
         self._paths: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()  # of open sessions, where they are kept
+        self._found: WeakKeyDictionary[Session, tuple[object, int]] = WeakKeyDictionary()  # tree and frames, as a file elsewhere has them
         self.marks: WeakKeyDictionary[Session, dict[int, tuple[int, int]]] = WeakKeyDictionary()  # slot -> (branch, frame)
 
     def place(self, kind: str) -> Path:
@@ -49,17 +50,20 @@ class Shelf:
         return self._paths[session]
 
     def stays_at(self, session: Session, path: Path) -> None:
-        """An opened session goes on in its own file, if that lies on the shelf."""
+        """An opened session goes on in its own file, if that lies on the shelf; what is done in one of another file becomes a new one."""
         if path.suffix == SUFFIX and path.resolve().is_relative_to(self.folder.resolve() / "sessions"):
             self._paths[session] = path
+        elif path.is_file():
+            self._found[session] = session.tree, session.recording.frames
 
     def is_at(self, session: Session, path: Path) -> bool:
         """Whether a path is where an open session is kept."""
         return session in self._paths and self._paths[session].resolve() == path.resolve()
 
     def keep(self, session: Session) -> None:
-        """Write a session to its file (model thread); one in which nothing happened is let go."""
-        if session.recording.frames or len(session.recording) > 1:
+        """Write a session to its file (model thread); one in which nothing happened, or nothing new, is let go."""
+        nothing_new = self._found.get(session) == (session.tree, session.recording.frames)
+        if not nothing_new and (session.recording.frames or len(session.recording) > 1):
             path = self.path_of(session)
             session.save(path)
             self.last = str(path)

@@ -248,6 +248,10 @@ def test_a_slot_of_an_earlier_play_is_played_on_if_the_play_was_running_and_stan
     later.turns(0.3)
     assert later.app.model.session is not session
     assert (later.shown.index, later.app.model.paused) == (saved, True)
+    shelf = later.app.shelf
+    kept = [path.name for path in shelf.sessions()]
+    later.app.close()
+    assert len(kept) == 4 and [path.name for path in shelf.sessions()] == kept  # nothing was done in what was opened last
 
 
 def test_fast_is_faster_and_turn_based_makes_one_frame_for_one_key(player: Player) -> None:

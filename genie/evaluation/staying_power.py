@@ -20,6 +20,7 @@ JUDGED_EVERY = 16  # frames between two looks for a collapse
 COLLAPSE_LOOKS = 4  # looks in a row that must be outside what real frames reach
 OUTSIDE = 0.99  # quantile of real frames' distances to the reference that a look must exceed
 COLOUR_LEVELS = 16  # a channel, for colour entropy
+OUTLINE_LEVELS = 24  # of brightness, that two neighbouring pixels of an outline differ by
 RETURN_SLACK = 4  # frames more on the way back than on the way out
 RETURNS = (4, 8, 16)  # frames held
 LEFT_PSNR = 20.0  # dB: a walk is judged where the real game's picture at the turn is less like the start than this
@@ -116,6 +117,13 @@ def colour_entropy(frames: np.ndarray) -> np.ndarray:
     return np.array(found).reshape(frames.shape[:-3])
 
 
+def outlines(frames: np.ndarray) -> np.ndarray:
+    """How much there is to see: the share of neighbouring pixels `OUTLINE_LEVELS` apart or more, uint8 [..., H, W, 3] -> [...]."""
+    grey = frames.mean(-1, dtype=np.float32)
+    across, down = (np.abs(np.diff(grey, axis=axis)) >= OUTLINE_LEVELS for axis in (-1, -2))
+    return np.asarray((across.mean((-1, -2)) + down.mean((-1, -2))) / 2)
+
+
 def token_entropy(codes: np.ndarray, vocabulary: int) -> np.ndarray:
     """Bits of the histogram of each rollout's codes: int [B, T, N, G] -> [B], mean over G."""
     return np.array(
@@ -130,13 +138,12 @@ def nearest(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(squared, 0).min(1))
 
 
-def collapse_times(looks: np.ndarray, limit: float, every: int = JUDGED_EVERY) -> np.ndarray:
-    """Frames until a rollout collapses: distances [B, L] of its looks -> [B], infinite where it never does.
+def collapse_times(outside: np.ndarray, every: int = JUDGED_EVERY) -> np.ndarray:
+    """Frames until a rollout collapses: bool [B, L], which looks are outside of what real frames are -> [B], infinite where it never does.
 
-    It has collapsed at the first of `COLLAPSE_LOOKS` looks in a row that are all farther from the reference than `limit`.
+    It has collapsed at the first of `COLLAPSE_LOOKS` looks in a row that all are.
     """
-    outside = looks > limit
-    times = np.full(len(looks), np.inf)
+    times = np.full(len(outside), np.inf)
     for row, beyond in enumerate(outside):
         for start in range(len(beyond) - COLLAPSE_LOOKS + 1):
             if beyond[start : start + COLLAPSE_LOOKS].all():
@@ -177,12 +184,17 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     real_frechet, real_kernel = (far.estimate for far in distances(walked.reshape(len(stretches), -1), seen["real"], stretches, seed))
     away = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
     pairs = [(fre.estimate, ker.estimate) for fre, ker in away]
-    limit = float(np.quantile(nearest(seen["control"], seen["real"]), OUTSIDE))
-    times = collapse_times(nearest(seen["looks"].reshape(-1, seen["looks"].shape[-1]), seen["real"]).reshape(batch, -1), limit)
+    far = nearest(seen["looks"].reshape(-1, seen["looks"].shape[-1]), seen["real"]).reshape(batch, -1)
+    strange = far > np.quantile(nearest(seen["control"], seen["real"]), OUTSIDE)
+    real_outlines = outlines(long.control)
+    empty = outlines(chosen_frames(long.frames)["looks"]) < np.quantile(real_outlines, 1 - OUTSIDE)
+    times = collapse_times(strange | empty)
     life = interval(np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed)]), batch)
     alive = {h: mean_of((times > h).astype(float), np.arange(batch), seed) for h in horizons}
     colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
     tokens = {h: mean_of(token_entropy(long.codes[:, max(0, h - 16) : h], vocabulary), np.arange(batch), seed) for h in horizons}
+    detail = {h: mean_of(outlines(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
+    real_detail = mean_of(real_outlines, long.control_episodes, seed)
     real_colour = mean_of(colour_entropy(long.control), long.control_episodes, seed)
     metrics = []
     for h, (fre, ker) in zip(horizons, pairs, strict=True):
@@ -196,6 +208,8 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
                    real=real_colour),
             Metric(name=f"token_entropy_{h}", title=f"token entropy of the {min(16, h)} frames up to {h}", unit="bits", better="neither",
                    world=tokens[h]),
+            Metric(name=f"outlines_{h}", title=f"outlines at {h} frames, share of pixels", better="neither", world=detail[h],
+                   real=real_detail),
             Metric(name=f"alive_{h}", title=f"rollouts not collapsed after {h} frames", world=alive[h]),
         ]  # fmt: skip
     if 32 in horizons and horizons[-1] > 32:
@@ -218,6 +232,8 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
               lines={"rollouts": tuple(k for _, k in pairs), "other real frames": (real_kernel,) * len(names)}),
         Curve(name="drift_entropy", title="Entropy", unit="bits", x=horizons,
               lines={"colours": tuple(colours.values()), "colours, real": (real_colour,) * len(names), "tokens": tuple(tokens.values())}),
+        Curve(name="drift_outlines", title="Outlines, share of neighbouring pixels", x=horizons,
+              lines={"rollouts": tuple(detail.values()), "other real frames": (real_detail,) * len(names)}),
         Curve(name="drift_alive", title="Share of rollouts not collapsed", x=horizons, lines={"rollouts": tuple(alive.values())}),
     )  # fmt: skip
     return Section(name="drift", title="Drift", metrics=tuple(metrics), curves=curves)

@@ -85,17 +85,24 @@ def test_token_entropy_of_constant_and_of_evenly_used_codes() -> None:
     assert s.token_entropy(np.concatenate([constant, even]), 8).tolist() == [0.0, 3.0]
 
 
+def test_outlines_are_counted_and_a_faded_picture_has_none() -> None:
+    frame = np.full((9, 9, 3), 100, np.uint8)
+    frame[:, 4:] = 160
+    faint = np.where(frame == 160, 120, frame).astype(np.uint8)
+    assert s.outlines(np.stack([frame, faint])).tolist() == [pytest.approx(0.5 * 9 / 72), 0.0]  # one of eight steps across, none down
+
+
 def test_nearest_is_the_distance_to_the_closest_real_frame() -> None:
     reference = np.array([[0.0, 0.0], [10.0, 0.0]])
     assert s.nearest(np.array([[0.0, 3.0], [9.0, 0.0]]), reference).tolist() == [3.0, 1.0]
 
 
 def test_a_rollout_collapses_at_the_first_of_several_looks_in_a_row() -> None:
-    looks = np.zeros((4, 10))
-    looks[1, 3:] = 5  # from the fourth look on
-    looks[2, ::2] = 5  # now and then: never long enough
-    looks[3, :] = 5
-    times = s.collapse_times(looks, limit=1.0, every=16)
+    outside = np.zeros((4, 10), bool)
+    outside[1, 3:] = True  # from the fourth look on
+    outside[2, ::2] = True  # now and then: never long enough
+    outside[3, :] = True
+    times = s.collapse_times(outside, every=16)
     assert times.tolist() == [np.inf, 64.0, np.inf, 16.0]
     assert s.half_life(times, 160) == 64  # by then two of the four have
     assert s.half_life(np.array([16.0, 32.0, np.inf]), 160) == 32
@@ -152,3 +159,20 @@ def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() 
     assert found["kernel_lite0_128"] > found["kernel_lite0_64"]  # type: ignore[operator]
     assert found["half_life"] == 48
     assert (found["alive_32"], found["alive_64"]) == (1.0, 0.0)
+
+
+def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_features_they_are() -> None:
+    rng = np.random.default_rng(7)
+    batch, length = 4, 128
+    frames = rng.integers(0, 255, (batch, length, 8, 8, 3), dtype=np.uint8)
+    control = rng.integers(0, 255, (64, 8, 8, 3), dtype=np.uint8)
+    frames[:, 63:] = 200  # nothing to see from the fourth look on
+    real = rng.normal(size=(64, 5))
+    seen = {
+        "real": real, "control": rng.normal(size=(64, 5)), "walked": real.reshape(16, s.WINDOW, 5),
+        "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": np.broadcast_to(real[0], (batch, length // s.JUDGED_EVERY, 5)),
+    }  # fmt: skip
+    long = s.Long(frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], control, np.repeat(np.arange(8), 8))
+    found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
+    assert found["half_life"] == 64
+    assert found["outlines_32"] > 0.5 and found["outlines_128"] == 0  # type: ignore[operator]

@@ -25,13 +25,12 @@ class RealGame:
 
     def __init__(self, world: World, seed: int) -> None:
         from genie.data.coinrun import ACTIONS, make_environment  # here, since zarr comes with it: half a second
-        from genie.data.games.registry import HARD
 
         self._actions = {name: number for name, (number, _) in ACTIONS.items()}
         if not set(ACTIONS) <= {action.name for action in world.actions} or world.resolution != (64, 64):
             raise GenieError(f"{world.name} is not a world of CoinRun, the one real game that can run beside a world.")
         card = world.data_card
-        mode = "hard" if card is not None and card.name.endswith(HARD) else "easy"
+        mode = "hard" if card is not None and card.recipe.get("mode") == "hard" else "easy"
         self._game: Any = make_environment(1, "held_out", seed % LEVELS, threads=1, mode=mode)
         self._skip = world.frame_skip
         self.ended = False  # the episode: what comes is another level

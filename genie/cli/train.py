@@ -78,8 +78,8 @@ def train(
     if further and base is None:
         raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
     if blend is not None:
-        if base is None:
-            raise TrainingError("--blend mixes what --fine-tune trains with what it began with; say with which world with --base.")
+        if not further:
+            raise TrainingError("--blend mixes what --fine-tune trains with what it began with; say which stage with --fine-tune.")
         wanted = wanted.model_copy(update={"blend": blend})
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:

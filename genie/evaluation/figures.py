@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genie.data.clips import ClipSampler, Prefetch
+from genie.data.clips import Clips, ClipSampler
 from genie.data.store import SplitData
+from genie.evaluation.judges import fit
 
 CELL = 2  # pixels a side of one answer
 WINDOW = 14  # pixels a side that an answer looks at
@@ -23,9 +24,8 @@ MARGIN = 3  # cells around the middle that are asked about neither: the figure r
 ROWS = 32  # frames in a batch
 WORST = 24  # cells outside that a frame is punished for: those that look most like a figure
 CALIBRATION = 1_000  # training frames that the threshold is found on
-LEARNING_RATE = 3e-3
+LEARNING_RATE, WEIGHT_DECAY, RISING = 3e-3, 0.01, 0.3
 NOISE = 0.03  # of the range: so that it judges by looks, not by noise that only real frames have
-WEIGHT_DECAY = 0.01
 SEED = 37  # of this judge's own numbers, beside the evaluation's
 
 
@@ -61,24 +61,15 @@ def train_figures(
     """
     torch.manual_seed(seed)
     model = FigureNet()
-    optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=max(2, steps))
     sampler = ClipSampler(data, 1, 1, seed + SEED)
-    batches = Prefetch(lambda step: sampler.batch(step, ROWS), 0)
-    try:
-        for step in range(steps):
-            frames = _floats(next(batches).frames[:, 0])
-            inside, outside = _parts(model(frames + 2 * NOISE * torch.randn(frames.shape)), middle)
-            worst = outside.topk(min(WORST, outside.shape[1]), dim=1).values
-            loss = F.softplus(-inside.amax(1)).mean() + F.softplus(worst).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            progress(step + 1)
-    finally:
-        batches.close()
-    weights = {key: value.numpy() for key, value in model.state_dict().items()}
+
+    def loss_of(clips: Clips) -> Tensor:
+        frames = _floats(clips.frames[:, 0])
+        inside, outside = _parts(model(frames + 2 * NOISE * torch.randn(frames.shape)), middle)
+        worst = outside.topk(min(WORST, outside.shape[1]), dim=1).values
+        return F.softplus(-inside.amax(1)).mean() + F.softplus(worst).mean()
+
+    weights = fit(model, sampler, ROWS, loss_of, steps, LEARNING_RATE, WEIGHT_DECAY, RISING, progress)
     calibration = sampler.spread(min(CALIBRATION, sampler.choices)).frames[:, 0]
     there, elsewhere = figure_logits(weights, calibration, middle)
     tried = np.sort(np.concatenate([there, elsewhere]))

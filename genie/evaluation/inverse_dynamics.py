@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genie.data.clips import ClipSampler, Prefetch
+from genie.data.clips import Clips, ClipSampler
 from genie.data.store import UNKNOWN_ACTION, SplitData
+from genie.evaluation.judges import fit
 
 BEFORE, AFTER = 1, 2  # frames beside the two between which the action was held
 SPAN = BEFORE + 2 + AFTER - 1  # frames it sees
@@ -21,7 +22,7 @@ ROWS = 8  # clips in a batch: few and long, since each has to be read from disk
 CLIP = 15  # frames of a training clip: CLIP - SPAN + 1 windows
 PATCH = 4  # pixels folded into channels: what moves less than a pixel a step is still told apart, at a sixteenth of the cost
 CACHE_BYTES = 2**28  # of training frames: clips hardly ever come twice
-LEARNING_RATE = 2e-3
+LEARNING_RATE, WEIGHT_DECAY, RISING = 2e-3, 0.02, 0.1
 NOISE = 0.03  # of the range: so that it judges by what moves, not by noise that only real frames have
 
 
@@ -59,26 +60,17 @@ def train_judge(
     resolution = data.frames.shape[1:3]
     model = _built(actions, resolution)
     sampler = ClipSampler(data, CLIP, skip, seed + 31, max_bytes=CACHE_BYTES)
-    optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=max(2, steps), pct_start=0.1)
-    batches = Prefetch(lambda step: sampler.batch(step, ROWS), 0)
-    try:
-        for step in range(steps):
-            clips = next(batches)
-            frames = torch.from_numpy(windows(clips.frames).reshape(-1, SPAN, *clips.frames.shape[2:]).copy())
-            labels = torch.from_numpy(clips.actions[:, BEFORE : clips.actions.shape[1] - AFTER + 1].reshape(-1))
-            known = labels != UNKNOWN_ACTION
-            if known.any():
-                logits = model(frames[known], torch.randn(frames[known].shape[:-1]))
-                loss = nn.functional.cross_entropy(logits, labels[known], label_smoothing=0.05)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-            schedule.step()
-            progress(step + 1)
-    finally:
-        batches.close()
-    return {key: value.numpy() for key, value in model.state_dict().items()}
+
+    def loss_of(clips: Clips) -> Tensor | None:
+        frames = torch.from_numpy(windows(clips.frames).reshape(-1, SPAN, *clips.frames.shape[2:]).copy())
+        labels = torch.from_numpy(clips.actions[:, BEFORE : clips.actions.shape[1] - AFTER + 1].reshape(-1))
+        known = labels != UNKNOWN_ACTION
+        if not known.any():
+            return None
+        logits = model(frames[known], torch.randn(frames[known].shape[:-1]))
+        return nn.functional.cross_entropy(logits, labels[known], label_smoothing=0.05)
+
+    return fit(model, sampler, ROWS, loss_of, steps, LEARNING_RATE, WEIGHT_DECAY, RISING, progress)
 
 
 @torch.inference_mode()

@@ -91,16 +91,25 @@ def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
 
 
 PROBES = {"coinrun": Probe((64, 64), agent_there, second_agent, {"crate": crates, "coin": coins})}
-LEARNED = {"coinrun-hard": ((64, 64), Middle((24, 42), (26, 42)))}  # resolution, where the figure is
 
 
-def learned_probe(resolution: tuple[int, int], middle: Middle, weights: dict[str, np.ndarray]) -> Probe:
-    """The probe that a judge of figures is; of other things it knows nothing."""
+@dataclass(frozen=True)
+class LearnedProbe:
+    """A game's figure that a judge learns to see; of other things that knows nothing."""
 
-    def above(frames: np.ndarray, part: int) -> np.ndarray:
-        return np.asarray(figure_logits(weights, frames, middle)[part] >= weights["threshold"])
+    resolution: tuple[int, int]
+    middle: Middle
 
-    return Probe(resolution, lambda frames: above(frames, 0), lambda frames: above(frames, 1), {})
+    def with_weights(self, weights: dict[str, np.ndarray]) -> Probe:
+        """The probe that the judge is (`genie.evaluation.figures.train_figures`)."""
+
+        def above(frames: np.ndarray, part: int) -> np.ndarray:
+            return np.asarray(figure_logits(weights, frames, self.middle)[part] >= weights["threshold"])
+
+        return Probe(self.resolution, lambda frames: above(frames, 0), lambda frames: above(frames, 1), {})
+
+
+LEARNED = {"coinrun-hard": LearnedProbe((64, 64), Middle((24, 42), (26, 42)))}
 
 
 def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:

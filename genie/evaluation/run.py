@@ -93,13 +93,11 @@ class _Evaluation:
             found.append(self.workspace.section("revisit", self._revisit))
         if self.protocol.name != "genieredux":
             name = self.dataset.info.name
-            known, learned = permanence.PROBES.get(name), permanence.LEARNED.get(name)
-            if known is not None and known.resolution == self.world.resolution:
-                found.append(self.workspace.section("permanence", lambda: self._permanence(known)))
-            elif learned is not None and learned[0] == self.world.resolution:
-                found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned_probe(*learned))))
+            probe = permanence.PROBES.get(name) or permanence.LEARNED.get(name)
+            if probe is not None and probe.resolution == self.world.resolution:
+                found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
             else:
-                says = f"not measured: what the figures of {self.dataset.info.name} look like is not known here"
+                says = f"not measured: what the figures of {name} look like is not known here"
                 found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
         return found
 
@@ -382,18 +380,19 @@ class _Evaluation:
         shown = pictures.walks(self.workspace.folder, kept["prompts"], walks[8])
         return section.model_copy(update={"pictures": (shown,)})
 
-    def _learned_probe(self, resolution: tuple[int, int], middle: figures.Middle) -> permanence.Probe:
+    def _learned(self, probe: permanence.LearnedProbe) -> permanence.Probe:
         steps = self.sizes.figure_steps
 
         def train() -> dict[str, np.ndarray]:
             return figures.train_figures(
-                self.dataset.split("train"), middle, steps, self.seed,
+                self.dataset.split("train"), probe.middle, steps, self.seed,
                 lambda done: self.progress("training the judge of figures", done, steps),
             )  # fmt: skip
 
-        return permanence.learned_probe(resolution, middle, self.workspace.arrays("figures", train))
+        return probe.with_weights(self.workspace.arrays("figures", train))
 
-    def _permanence(self, probe: permanence.Probe) -> Section:
+    def _permanence(self, probe: permanence.Probe | permanence.LearnedProbe) -> Section:
+        probe = self._learned(probe) if isinstance(probe, permanence.LearnedProbe) else probe
         long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
         clips = {"truth": self.material.frames, "world": self.rollouts(self.main), "blind": self.rollouts("random")}
         trip = self.workspace.arrays("round_trip", lambda: {"frames": self.world.engine.codec.unrolled(self.material.frames)[0]})["frames"]

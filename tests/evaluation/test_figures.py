@@ -8,7 +8,7 @@ import numpy as np
 
 from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.evaluation import figures
-from genie.evaluation.permanence import learned_probe
+from genie.evaluation.permanence import LearnedProbe
 
 MIDDLE = figures.Middle((12, 20), (12, 20))
 COLOURS = np.array([[250, 220, 90], [90, 230, 120], [240, 120, 200]], np.uint8)
@@ -40,7 +40,7 @@ def test_the_judge_sees_figures_that_are_there_missing_and_twice(tmp_path: Path)
     done: list[int] = []
     weights = figures.train_figures(Dataset(tmp_path / "d").split("train"), MIDDLE, 150, 0, done.append)
     assert done == list(range(1, 151))
-    probe = learned_probe((32, 32), MIDDLE, weights)
+    probe = LearnedProbe((32, 32), MIDDLE).with_weights(weights)
     one, none, two = (scenes(200, seed, places) for seed, places in ((1, [(14, 14)]), (2, []), (3, [(14, 14), (3, 24)])))
     assert probe.agent(one).mean() > 0.95 and probe.agent(two).mean() > 0.95
     assert probe.agent(none).mean() < 0.1

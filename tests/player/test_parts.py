@@ -309,11 +309,11 @@ def test_jobs_from_many_threads_are_all_done_once() -> None:
 def test_beside_a_world_of_hard_mode_runs_the_hard_game(smoke_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("procgen")
     shown = {}
-    for name in ("coinrun", "coinrun-hard"):
-        path = Path(shutil.copytree(smoke_run / "world", tmp_path / name))
+    for mode in ("easy", "hard"):
+        path = Path(shutil.copytree(smoke_run / "world", tmp_path / mode))
         card = genie.load_world(path).data_card
         assert card is not None
-        put_files(path, {DATA_CARD: card.model_copy(update={"name": name}).model_dump_json().encode()})
-        shown[name] = [RealGame(genie.load_world(path), seed).frame for seed in range(4)]
+        put_files(path, {DATA_CARD: card.model_copy(update={"recipe": card.recipe | {"mode": mode}}).model_dump_json().encode()})
+        shown[mode] = [RealGame(genie.load_world(path), seed).frame for seed in range(4)]
     assert all((easy != hard).any() for easy, hard in zip(*shown.values(), strict=True))
-    assert np.array_equal(shown["coinrun"][1], RealGame(genie.load_world(smoke_run / "world"), 1).frame)
+    assert np.array_equal(shown["easy"][1], RealGame(genie.load_world(smoke_run / "world"), 1).frame)

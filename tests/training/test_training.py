@@ -109,6 +109,7 @@ def test_a_killed_run_resumes_to_the_same_loss_curve(dataset_path: Path, smoke_r
             time.sleep(0.05)
         process.kill()  # what comes after the stage, an export, is not judged here
         process.wait()
+        assert (run / stage / MODEL_FILE).exists()
     a, b = log_of(straight, stage), log_of(killed, stage)
     assert [line["step"] for line in b] == list(range(1, 61))
     np.testing.assert_allclose([line["loss"] for line in b], [line["loss"] for line in a], rtol=1e-4, atol=1e-6)

@@ -1,0 +1,45 @@
+"""How the judges learn: small networks, trained on random clips of a split as an evaluation needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genie.data.clips import Clips, ClipSampler, Prefetch
+
+
+def fit(
+    model: nn.Module,
+    sampler: ClipSampler,
+    rows: int,
+    loss_of: Callable[[Clips], Tensor | None],
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+    rising: float,
+    progress: Callable[[int], None],
+) -> dict[str, np.ndarray]:
+    """Train a model in place, `rows` clips a step; returns its weights.
+
+    Args:
+        loss_of: of a batch; None where there is nothing to be learned from it.
+        rising: share of the steps in which the learning rate still rises.
+    """
+    optimiser = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=max(2, steps), pct_start=rising)
+    batches = Prefetch(lambda step: sampler.batch(step, rows), 0)
+    try:
+        for step in range(steps):
+            loss = loss_of(next(batches))
+            if loss is not None:
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+            schedule.step()
+            progress(step + 1)
+    finally:
+        batches.close()
+    return {key: value.numpy() for key, value in model.state_dict().items()}

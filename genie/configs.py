@@ -30,6 +30,7 @@ class LatentActionConfig(BaseModel):
     blocks: int = Field(default=1, ge=1, le=8)
     reach_rows: int = Field(default=0, ge=0, le=64)  # pixels of a quarter-size picture that it can scroll down or up in one frame
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: codes are not asked where the picture goes
+    spread: bool = False  # what tells moments apart is scaled up before it is quantised: for a still camera, under which it is little
 
     @property
     def scrolls(self) -> bool:
@@ -37,9 +38,9 @@ class LatentActionConfig(BaseModel):
         return bool(self.reach_rows or self.reach_columns)
 
     @model_serializer(mode="wrap")
-    def _without_an_unused_reach(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A world that does not use the reach is written, and its weights are named, as before there was one."""
-        unused = () if self.scrolls else ("reach_rows", "reach_columns")
+    def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A world that does not use these is written, and its weights are named, as before there were any."""
+        unused = (*(() if self.scrolls else ("reach_rows", "reach_columns")), *(() if self.spread else ("spread",)))
         return {name: value for name, value in dump(self).items() if name not in unused}
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 The same autoencoder as the tokenizer with one global code: the encoder sees frames t-1, t and t+1, the decoder repaints t+1
 from t-1, t and the code. Because the decoder can see the speed already, the code is left with what changed it: the action.
 Collapse is cured by a VQ codebook (van den Oord 2017) with data initialisation, LayerNorm before it, EMA updates and dead-code
-restarts (Dhariwal 2020), kept in float32.
+restarts (Dhariwal 2020), kept in float32. Under a still camera almost everything that the encoder sees is always the same, and all
+latents are nearly one: there (`spread`) each channel is brought to a variance of one over the batch first, so that what differs counts.
 
 Where the configuration has a reach, a code must also say by itself where the picture goes (`QuarterMotion`): in a first-person game a key
 turns the view at a steady speed, so a decoder that sees the speed would not need to be told.
@@ -80,6 +81,7 @@ class LatentActionModel(nn.Module):
             nn.Linear(config.width * positions + (self.motion.features if self.motion else 0), 4 * config.code_width),
             nn.SiLU(),
             nn.Linear(4 * config.code_width, config.code_width),
+            *([nn.BatchNorm1d(config.code_width, affine=False)] if config.spread else []),
             nn.LayerNorm(config.code_width, elementwise_affine=False),
         )
         self.quantizer = VectorQuantize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from genie.configs import LatentActionConfig
 from genie.latent_actions import LatentActionModel, QuarterMotion
@@ -100,3 +101,21 @@ def test_a_model_without_a_reach_is_the_one_there_was_before_and_is_written_so()
     manifest = open_bundle("coinrun").manifest
     assert manifest.graphs is not None
     assert manifest.graphs.made_for == manifest.weights_digest
+
+
+def test_under_a_still_camera_what_differs_is_scaled_up() -> None:
+    """A paddle of 2×8 pixels on an empty field moves or stands: the latents of both are nearly one vector, unless they are spread."""
+    torch.manual_seed(0)
+    field = torch.full((64, 3, 3, 64, 64), -0.5)
+    for row in range(64):
+        for t in range(3):
+            top = 20 + row % 8 + 6 * (row % 2) * (t == 2)
+            field[row, t, :, top : top + 8, 56:58] = 0.5
+
+    def likeness(spread: bool) -> float:
+        model = LatentActionModel(LatentActionConfig(width=16, spread=spread)).train()
+        latent = F.normalize(model._latent(*field.unbind(1)), dim=-1)
+        return float((latent[0::2] @ latent[1::2].T).detach().mean())
+
+    assert likeness(spread=False) > 0.95
+    assert abs(likeness(spread=True)) < 0.7

@@ -87,7 +87,7 @@ def _watch(
 
         def show(split: str, done: int) -> None:
             nonlocal first
-            done += frames if split == "held_out" else 0
+            done += held_out if split == "train" else 0
             first = done if first is None else first
             rate = (done - first) / max(1e-6, time.monotonic() - began)
             bars.update(task, completed=done, description=f"{split}  {rate:,.0f} frames/s")

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genie.errors import TrainingError
+
+if TYPE_CHECKING:
+    from genie.bundle import Manifest
+    from genie.data.store import DatasetInfo
 
 
 def train(
     data: Annotated[Path, typer.Argument(help="The dataset's folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run goes on.")],
     stage: Annotated[str | None, typer.Option(help="Train one stage: tokenizer, latent_actions or dynamics.")] = None,
-    preset: Annotated[str | None, typer.Option(help="default, per-frame or smoke.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="default; still, for a camera that stands still and things of a few pixels; per-frame, as published; smoke."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Minutes of the stage, or of all three together.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the stage, or of each of the three.")] = None,
     base: Annotated[str | None, typer.Option(help="Keep the tokenizer and latent actions of this world; train the dynamics.")] = None,
     fine_tune: Annotated[
         list[str] | None,
-        typer.Option(help="With --base: a stage that begins with that world's weights and is trained further; may be repeated."),
+        typer.Option(
+            help="With --base: a stage that begins with that world's weights and is trained further; may be repeated. With all, it may be "
+            "a world of another game."
+        ),
     ] = None,
     blend: Annotated[
         float | None,
@@ -63,18 +73,17 @@ def train(
             f"{data}: the licence of the data is unknown. Record or import it with --licence, or say --allow-unknown-licence; "
             f"the world's card will then say unknown too."
         )
-    if reach is not None and base is not None:
-        raise TrainingError("--reach is for models trained anew; those of --base have theirs.")
+    further = list(STAGES) if fine_tune == ["all"] else [name for name in STAGES if name in (fine_tune or ())]
+    whole = base is None or further == list(STAGES)
+    if reach is not None and not whole:
+        raise TrainingError("--reach is for models that are all trained; those of --base have theirs. With --fine-tune all it can be said.")
     if threads is not None:
         torch.set_num_threads(threads)
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]
-    if reach is not None:
-        wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
-    further = [name for name in STAGES if name in (fine_tune or ())]
-    if len(further) != len(set(fine_tune or ())):
-        raise TrainingError(f"--fine-tune takes {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
+    if fine_tune != ["all"] and len(further) != len(set(fine_tune or ())):
+        raise TrainingError(f"--fine-tune takes all, {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
     if further and base is None:
         raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
     if blend is not None:
@@ -83,14 +92,27 @@ def train(
         wanted = wanted.model_copy(update={"blend": blend})
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
-        if bundle.manifest.tokenizer.resolution != dataset.info.resolution:
-            raise TrainingError(f"{data} has another resolution than {base}; leave out --base to train all three models.")
+        if bundle.manifest.tokenizer.resolution != dataset.info.resolution and not whole:
+            raise TrainingError(
+                f"{data} has another resolution than {base}: say --fine-tune all to begin with what fits of its weights, "
+                f"or leave out --base."
+            )
         wanted = wanted.based_on(bundle, further)
-    wanted = wanted.bounded(minutes, steps, chosen or ("dynamics" if wanted.base else None))
+        if not same_game(bundle.manifest, dataset.info):
+            wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game yet
+    if reach is not None:
+        wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
+    wanted = wanted.bounded(minutes, steps, chosen or (None if wanted.trains_all else "dynamics"))
     settings = open_run(out, dataset, wanted)
     if bundle is not None:
         take_over(out, bundle, settings.fine_tune)
     Pipeline(dataset, out, settings).train(chosen)
+
+
+def same_game(manifest: Manifest, info: DatasetInfo) -> bool:
+    """Whether a world's frames and actions are those of a dataset, as far as this says what is done in it."""
+    recorded = tuple(action.name for action in manifest.actions if action.kind == "recorded")
+    return manifest.tokenizer.resolution == info.resolution and info.action_names in ((), recorded)
 
 
 def parse_reach(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""`genie worlds`: what is installed."""
+"""`genie worlds`: what is installed, and how good each is."""
 
 from __future__ import annotations
 
@@ -9,42 +9,55 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from genie.bundle import Marks
+    from genie.bundle import Manifest, Marks
 
 
 def worlds() -> None:
-    """List the installed worlds."""
+    """List the installed worlds, with the marks that they carry."""
     from genie.bundle import Bundle
     from genie.errors import GenieError
     from genie.world import installed_worlds
 
     console = Console()
-    table = Table("world", "resolution", "frames/s", "actions", "prompts", "size", "marks", "licence")
-    found = installed_worlds()
-    for name, path in found.items():
+    opened: dict[str, tuple[Manifest, Marks | None]] = {}
+    for name, path in installed_worlds().items():
         try:
             bundle = Bundle(path)
-            manifest, marks = bundle.manifest, bundle.marks
+            opened[name] = bundle.manifest, bundle.marks
         except GenieError as error:
             console.print(f"[red]{escape(f'{name}: {error}')}[/]", highlight=False)
-            continue
-        megabytes = sum(entry.size for entry in manifest.files.values()) / 2**20
-        height, width = manifest.tokenizer.resolution
-        named = [action.name for action in manifest.actions if action.kind == "recorded"]
-        latent = len(manifest.actions) - len(named)
-        actions = f"{latent} latent" + (f", {', '.join(named)}" if named else "")
-        table.add_row(escape(name), f"{width}×{height}", f"{manifest.frame_rate:g}", escape(actions), str(len(manifest.prompts)),
-                      f"{megabytes:.1f} MB", escape(_says(marks)), escape(manifest.licence))  # fmt: skip
-    if found:
-        console.print(table)
-    else:
+    if not opened:
         console.print("no worlds are installed; `genie train` makes one.")
+        return
+    table = Table("world", "frames", "a second", "keys, beside its latent actions", "prompts", "size", "marks")
+    for name, (manifest, marks) in opened.items():
+        height, width = manifest.tokenizer.resolution
+        named = ", ".join(action.name for action in manifest.actions if action.kind == "recorded")
+        megabytes = sum(entry.size for entry in manifest.files.values()) / 2**20
+        table.add_row(escape(name), f"{width}×{height}", f"{manifest.frame_rate:.3g}", escape(named or "–"), str(len(manifest.prompts)),
+                      f"{megabytes:.0f} MB", verdict(marks))  # fmt: skip
+    console.print(table)
+    console.print(figures({name: marks for name, (_, marks) in opened.items() if marks is not None}))
+    for name, (manifest, marks) in opened.items():
+        for says in (manifest.licence, *(marks.reasons if marks is not None else ())):
+            console.print(f"[bold]{escape(name)}[/]: {escape(says)}", highlight=False)
 
 
-def _says(marks: Marks | None) -> str:
-    """What the gate found, in a cell."""
+def verdict(marks: Marks | None) -> str:
+    """What the gate found, in a word or two."""
     if marks is None:
         return "none (genie eval --gate)"
-    figures = "\n".join(f"{figure.title}: {figure.value:.3g} {figure.unit}".rstrip() for figure in marks.figures.values())
-    verdict = "shippable" if marks.shippable else "not shippable: " + "; ".join(marks.reasons)
-    return f"{verdict}\n{figures}".rstrip()
+    return "shippable" if marks.shippable else "not shippable"
+
+
+def figures(marked: dict[str, Marks]) -> Table | str:
+    """The marks of worlds by name: a row a figure, a column a world."""
+    titles = {name: f"{figure.title}{', ' + figure.unit if figure.unit else ''}" for marks in marked.values()
+              for name, figure in marks.figures.items()}  # fmt: skip
+    if not titles:
+        return ""
+    table = Table("marks on held-out levels", *(escape(name) for name in marked))
+    for name, title in titles.items():
+        found = (marks.figures.get(name) for marks in marked.values())
+        table.add_row(escape(title), *("–" if figure is None else f"{figure.value:.3g}" for figure in found))
+    return table

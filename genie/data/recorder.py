@@ -57,7 +57,7 @@ def record(
     policy = policy or StickyMixed()
     environments = environments or game.environments
     writer = DatasetWriter(path, dataset_info(game, train_frames, held_out_frames, seed, environments, policy.recipe(game)))
-    for order, split in enumerate(SPLITS):
+    for order, split in reversed(list(enumerate(SPLITS))):  # the few held-out frames first: then a recording can be closed at any time
         if writer.wanted(split) > 0:
             entropy = [seed, order, writer.committed[split]]  # a resumed recording goes on to new levels, not the same
             _record_split(writer, split, game, np.random.default_rng(entropy), environments, policy, progress)

@@ -12,7 +12,18 @@ import numpy as np
 from genie.data.clips import ClipSampler, FrameReader
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import GenieError
-from genie.evaluation import controllability, fidelity, figures, games, inverse_dynamics, permanence, pictures, protocols, staying_power
+from genie.evaluation import (
+    ball,
+    controllability,
+    fidelity,
+    figures,
+    games,
+    inverse_dynamics,
+    permanence,
+    pictures,
+    protocols,
+    staying_power,
+)
 from genie.evaluation.features import features
 from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
@@ -29,6 +40,7 @@ JUDGED_STEPS = 32  # frames of each rollout that the inverse-dynamics model is a
 COUNTERFACTUAL_STEPS = 16
 STREAM_CLIPS = 256  # real clips whose latent codes long rollouts follow, where no keys are known
 STREAM_FRAMES = 64  # of each
+REAL_BALL_FRAMES = 256  # of each real clip that a ball is followed in
 STRETCHES = 16  # a recording of one episode is parted into
 
 
@@ -93,6 +105,8 @@ class _Evaluation:
             found.append(self.workspace.section("revisit", self._revisit))
         if self.protocol.name != "genieredux":
             name = self.dataset.info.name
+            if whole and name == "pong" and self.world.resolution == ball.RESOLUTION:
+                return [*found, self.workspace.section("ball", self._ball)]
             probe = permanence.PROBES.get(name) or permanence.LEARNED.get(name)
             if probe is not None and probe.resolution == self.world.resolution:
                 found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
@@ -405,6 +419,14 @@ class _Evaluation:
             probe, long, self.real["control"], self.real["episodes"], clips, seen[:, self.prompt_frames :], self.prompt_frames,
             self.horizons, self.material.episodes, self.seed,
         )  # fmt: skip
+
+    def _ball(self) -> Section:
+        held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
+        sampler = ClipSampler(held_out, min(protocols.longest_clip(held_out, skip), REAL_BALL_FRAMES), skip, self.seed)
+        real = sampler.spread(min(self.sizes.long, sampler.choices))
+        clips = {"world": self.long["frames"], "real": real.frames}
+        episodes = {"world": np.arange(len(clips["world"])), "real": held_out.episode_of(real.starts)}
+        return ball.ball_section(clips, episodes, self.seed)
 
 
 def key_ids(world: World, dataset: Dataset) -> np.ndarray | None:

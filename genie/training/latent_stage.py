@@ -14,6 +14,7 @@ from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.latent_actions import LatentActionModel
 from genie.metrics import majority_accuracy, mutual_information, perplexity, psnr, squared_error
 from genie.pictures import grid
+from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from tokenizer.model import to_float, to_uint8
 
@@ -45,6 +46,7 @@ class LatentObjective:
         self._names = dataset.info.action_names
         self._sampler = ClipSampler(dataset.split("train"), 3, data.skip, data.seed + 1)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
+        self._foreground = Foreground.of(self._sampler)
 
     def batch(self, step: int) -> Clips:
         return self._sampler.batch(step, self._data.rows)
@@ -54,7 +56,8 @@ class LatentObjective:
         painted, codes, commitment, direction = self.model(before, frame, after)
         error = painted.float() - after
         squared = error.square().mean()
-        loss = squared + ABSOLUTE_WEIGHT * error.abs().mean() + commitment + DIRECTION_WEIGHT * direction
+        weight = self._foreground.weight(after, painted)
+        loss = (weight * (error.square() + ABSOLUTE_WEIGHT * error.abs())).mean() + commitment + DIRECTION_WEIGHT * direction
         numbers = {
             "psnr": psnr(127.5**2 * squared.item()),
             "commitment": commitment.item(),

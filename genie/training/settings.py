@@ -52,7 +52,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8, steady=True)
+    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8, steady=True, keeps=True)
     latent_actions: LatentActionConfig = LatentActionConfig()
     dynamics: dict[str, int] = {"context": 16, "trail": 4}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
@@ -76,9 +76,14 @@ class Settings(BaseModel):
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
     own_frames: int = Field(default=40_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
     warmup_steps: int = Field(default=50, ge=1)
-    validate_seconds: float = 150.0
-    checkpoint_seconds: float = 60.0
+    validate_seconds: float = 600.0
+    checkpoint_seconds: float = 120.0
     validation_clips: int = Field(default=32, ge=1)
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether no stage is taken over as it is."""
+        return not self.base or set(self.fine_tune) == set(STAGES)
 
     def bounded(self, minutes: float | None, steps: int | None, stage: Stage | None = None) -> Settings:
         """The same settings with other bounds.
@@ -119,7 +124,10 @@ class Settings(BaseModel):
         return self.model_copy(update={"tokenizer": tokenizer, "latent_actions": latent_actions})
 
     def based_on(self, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Settings:
-        """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further."""
+        """The same settings around the tokenizer and latent action model of a world; `fine_tune` names what is trained further.
+
+        Where that is all three, the world is only where they begin: it may be of another game, and the data says how many steps a frame is.
+        """
         manifest = bundle.manifest
         shape = manifest.tokenizer
         if "tokenizer" in fine_tune:
@@ -133,7 +141,7 @@ class Settings(BaseModel):
                 "dynamics": self.dynamics | kept,
                 "tokenizer": shape,
                 "latent_actions": manifest.latent_actions,
-                "skip": manifest.frame_skip,
+                "skip": self.skip if set(fine_tune) == set(STAGES) else manifest.frame_skip,
             }
         )
 
@@ -148,11 +156,19 @@ class Settings(BaseModel):
 
 
 def presets() -> dict[str, Settings]:
-    """Named settings: `default`, `per-frame` (the published tokenizer, for comparison) and `smoke` (seconds, for tests)."""
+    """Named settings: `default`, `still` (a camera that stands still, things of a few pixels), `per-frame` (the published tokenizer, for
+    comparison) and `smoke` (seconds, for tests)."""
+    still = TokenizerConfig(mode="per-frame", steady=True)  # a ball of two pixels is described where it is, not by where it was
     small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),
+        "still": Settings(
+            tokenizer=still,
+            latent_actions=LatentActionConfig(spread=True),
+            dynamics={"width": 192, "context": 16},
+            sampling=Sampling(temperature=0.1),
+        ),
         "per-frame": Settings(tokenizer=TokenizerConfig.per_frame()),
         "smoke": Settings(
             tokenizer=small,

@@ -18,6 +18,7 @@ from genie.data.store import Dataset
 from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
 from genie.runtime.torch_engine import TorchCodec
+from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.pieces import planted
 from tokenizer import TokenizerConfig
@@ -58,6 +59,7 @@ class TokenizerObjective:
         self._data = data
         self._stream = ClipStream(dataset.split("train"), data.rows, data.unroll, data.walk, data.skip, data.seed)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
+        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed))
         self._carried = torch.zeros(data.rows, 3, *config.resolution)
 
     def batch(self, step: int) -> tuple[Clips, np.ndarray]:
@@ -83,7 +85,7 @@ class TokenizerObjective:
             squared.append(error.square().mean())
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
             squared_changed.append((error.detach().square() * changed).sum() / (3 * changed.sum()).clamp_min(1))
-            loss = loss + squared[-1] + ABSOLUTE_WEIGHT * error.abs().mean() + QUARTIC_WEIGHT * error.pow(4).mean()
+            loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
             previous = round_to_uint8_grid(painted.float())
         self._carried = previous.detach()
         steps = frames.shape[1] - 1
@@ -129,6 +131,11 @@ class TokenizerObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         self._carried = carried["frames"]
+
+
+def penalty(error: Tensor) -> Tensor:
+    """What an error costs, pixel by pixel."""
+    return error.square() + ABSOLUTE_WEIGHT * error.abs() + QUARTIC_WEIGHT * error.pow(4)
 
 
 def hearsay(values: Tensor, generator: torch.Generator) -> Tensor:

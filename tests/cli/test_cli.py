@@ -46,7 +46,7 @@ def test_errors_are_one_line_and_exit_with_2(dataset_path: Path, tmp_path: Path)
         (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "12"), "write columns x rows in pixels"),
         (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "-1x4"), "'-1x4' is no reach"),
         (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "40x4"), "must be less than half the picture"),
-        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "8x4", "--base", "coinrun"), "trained anew"),
+        (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--reach", "8x4", "--base", "coinrun"), "With --fine-tune all"),
         (("train", str(dataset_path), "--out", str(tmp_path / "run"), "--blend", "0.5", "--base", "coinrun"), "say which stage"),
         (("eval", "coinrun", "--data", str(tmp_path), "--protocol", "mine"), "there is no protocol 'mine'"),
         (("eval", "coinrun", "--data", str(tmp_path), "--protocol", "play", "--gate"), "the gate judges by --protocol default"),

@@ -23,7 +23,7 @@ class Bar(gymnasium.Env):  # type: ignore[misc,name-defined]
     """A bar that grows by what it is told, for twenty steps."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
-    interrupted = False  # whether the next held-out episode is
+    interrupted = False  # whether the next training episode is
 
     def __init__(self, action_space: Any, render_mode: str | None = None) -> None:
         self.action_space, self.render_mode = action_space, render_mode
@@ -31,7 +31,7 @@ class Bar(gymnasium.Env):  # type: ignore[misc,name-defined]
         self.length = 0.0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        if Bar.interrupted and seed is not None and seed >= 1_000_000:
+        if Bar.interrupted and seed is not None and 0 < seed < 1_000_000:
             Bar.interrupted = False
             raise KeyboardInterrupt
         super().reset(seed=seed)
@@ -72,13 +72,13 @@ def test_any_environment_is_recorded_and_gone_on_with_after_an_interruption(
     command = ["record", "gym:Bar-v0", "--frames", "1000", "--held-out", "200", "--licence", "CC0", "--out", str(tmp_path / "d")]
     Bar.interrupted = True
     assert CliRunner().invoke(app, command).exit_code == 130
-    there = json.loads((tmp_path / "d" / PROGRESS_FILE).read_text())["episodes"]["train"]
+    there = json.loads((tmp_path / "d" / PROGRESS_FILE).read_text())["episodes"]["held_out"]  # they come first
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.exception
-    info, train = Dataset(tmp_path / "d").info, Dataset(tmp_path / "d").split("train")
+    info, train, held_out = Dataset(tmp_path / "d").info, *(Dataset(tmp_path / "d").split(name) for name in ("train", "held_out"))
     assert (info.action_names, info.resolution, info.frames) == (names, (64, 96), {"train": 1000, "held_out": 200})
     assert "test_gym)" in info.recipe["game"]  # the package it comes from
-    assert np.stack([train.episode_starts, train.level_seeds], axis=1).tolist() == there
+    assert np.stack([held_out.episode_starts, held_out.level_seeds], axis=1).tolist() == there
     assert set(train.actions.tolist()) == set(range(len(names)))
     assert train.frames[:].std() > 50
     card = read_card(tmp_path / "d")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import genie
 from genie.bundle import MANIFEST, MARKS, Bundle, put_marks
-from genie.cli.worlds import _says
+from genie.cli.worlds import figures, verdict
 from genie.evaluation.gate import judge, marks_of
 from genie.evaluation.report import Estimate, Metric, Report, Section, Settings
 from genie.evaluation.run import checked
@@ -92,7 +95,10 @@ def test_marks_are_kept_in_the_bundle_and_shown_only_for_the_weights_that_were_j
     marks = Bundle(bundle).marks
     assert marks is not None and marks.shippable
     assert marks.figures["delta_4_keys"].value == 8.0
-    assert "shippable" in _says(marks) and "delta_4_keys: 8" in _says(marks)
+    assert verdict(marks) == "shippable"
+    console = Console(file=io.StringIO(), width=100)
+    console.print(figures({"coinrun": marks, "other": marks.model_copy(update={"figures": {}})}))
+    assert re.search(r"delta_4_keys\W+8\W+–", console.file.getvalue())  # type: ignore[attr-defined]
     genie.load_world(bundle)  # still a whole world
     put_marks(bundle, marks_of(report(weights="f" * 64), judge(found, 0.8)))
     assert Bundle(bundle).marks is None

@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from PIL import Image
+from typer.testing import CliRunner
 
 import genie
+from genie.cli.app import app
 from genie.configs import DynamicsConfig
 from genie.data.clips import ClipSampler
-from genie.data.store import Dataset
+from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
 from genie.runtime.torch_engine import TorchEngine
@@ -174,6 +177,37 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     assert note["blend"] == 0.25 and dynamics["metrics"]["psnr_1"] == round(note["metrics"]["psnr_1"], 4)
     assert log_of(tmp_path / "run", "dynamics")[0]["loss"] < 0.9 * log_of(smoke_run, "dynamics")[0]["loss"]
     assert read_settings(tmp_path / "run").base == base.manifest.name
+
+
+def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path, tmp_path: Path) -> None:
+    data = DatasetWriter(
+        tmp_path / "data",
+        DatasetInfo(
+            name="other", resolution=(64, 96), game_rate=15.0, frame_skip=1, action_names=("noop", "up"),
+            frames={"train": 200, "held_out": 100}, recipe={}, licence="CC0",
+        ),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 200), ("held_out", 100)):
+        frames = rng.integers(0, 256, (count, 64, 96, 3), np.uint8)
+        data.add(split, frames, rng.integers(0, 2, count).astype(np.uint8), np.zeros(count, np.float32), 0 if split == "train" else 1)
+    data.close()
+
+    def train(*more: str) -> Result:
+        command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--preset", "smoke", "--base", str(smoke_run / "world")]
+        return CliRunner().invoke(app, [*command, "--stage", "tokenizer", "--steps", "2", *more])
+
+    refused = train("--fine-tune", "tokenizer")
+    assert isinstance(refused.exception, TrainingError) and "--fine-tune all" in str(refused.exception)
+    done = train("--fine-tune", "all", "--reach", "6x2")
+    assert done.exit_code == 0, done.output
+    settings = read_settings(tmp_path / "run")
+    assert settings.fine_tune == ("tokenizer", "latent_actions", "dynamics") and settings.own_frames == 0
+    assert settings.skip == 1 and settings.tokenizer.reach == (2, 6) and settings.latent_actions.reach_columns == 6
+    begun, _ = load_tensors(tmp_path / "run" / "tokenizer" / "beginning.safetensors")
+    trained, _ = load_tensors(tmp_path / "run" / "tokenizer" / MODEL_FILE)
+    assert (trained["encoder.patch.weight"] - begun["encoder.patch.weight"]).abs().max() < 0.01
+    assert trained["decoder.summary.1.weight"].shape != begun["decoder.summary.1.weight"].shape  # of another picture's size: anew
 
 
 def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What stands before a still background: a ball, a paddle. Few pixels, and all that the game is about.
+
+Under a still camera nearly every pixel of nearly every frame is what it always is, and a mean over all of them is lowest for a model
+that paints the background and nothing else. So the background is found first, as the median over frames from all of the data, and what
+differs from it counts as much as all the rest together. Where the camera moves, most pixels differ from any one picture, and each counts
+the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genie.data.clips import ClipSampler
+from genie.metrics import CHANGED_LEVELS
+from tokenizer.model import to_float
+
+FRAMES = 256  # from all over the data
+STILL_SHARE = 0.1  # of the pixels differ from the background, at most, under a still camera
+LEAST_SHARE = 0.002  # a smaller share counts as this one: bounds the weight
+
+
+class Foreground:
+    """Weights of the pixels in a loss: float [B, 1, H, W] with a mean of about 1, or nothing to do where the camera moves."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        """`frames` uint8 [N, H, W, 3] come from all over the data."""
+        background = torch.from_numpy(np.median(frames, axis=0).astype(np.uint8))
+        self.background = to_float(background)
+        self.share = self._differs(to_float(torch.from_numpy(frames))).float().mean().item()
+        self.still = 0 < self.share <= STILL_SHARE
+
+    @classmethod
+    def of(cls, sampler: ClipSampler) -> Foreground:
+        """Of the data that a sampler reads."""
+        return cls(sampler.read(sampler.spread_starts(FRAMES), 1).frames[:, 0])
+
+    def weight(self, *frames: Tensor) -> Tensor | float:
+        """Of a loss over pixels, from the frames float [B, 3, H, W] in [-1, 1] that it compares: more where any differs from the
+        background."""
+        if not self.still:
+            return 1.0
+        differs = torch.stack([self._differs(frame.detach()) for frame in frames]).any(0)
+        return 0.5 + 0.5 / max(self.share, LEAST_SHARE) * differs
+
+    def _differs(self, frames: Tensor) -> Tensor:
+        return (frames.float() - self.background).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5

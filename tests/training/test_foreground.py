@@ -1,0 +1,44 @@
+"""What stands before a still background counts as much as the background; where the camera moves, every pixel counts the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genie.training.foreground import Foreground
+from tokenizer.model import to_float
+
+
+def still_camera(frames: int = 60) -> np.ndarray:
+    """A square of 4×4 pixels that wanders before one colour, uint8 [N, 64, 64, 3]."""
+    made = np.full((frames, 64, 64, 3), (144, 72, 17), np.uint8)
+    for t, frame in enumerate(made):
+        frame[t : t + 4, 60 - t : 64 - t] = 236
+    return made
+
+
+def test_the_ball_of_a_still_camera_counts_as_much_as_the_field() -> None:
+    frames = still_camera()
+    foreground = Foreground(frames)
+    assert foreground.still and foreground.share == pytest.approx(16 / 64**2, rel=0.05)
+    seen = to_float(torch.from_numpy(frames[:4]))
+    weight = foreground.weight(seen, seen)
+    assert isinstance(weight, torch.Tensor) and weight.mean().item() == pytest.approx(1, rel=0.05)
+    ball = (seen > 0.8).all(1, keepdim=True)
+    assert (weight * ball).sum().item() == pytest.approx((weight * ~ball).sum().item(), rel=0.1)
+
+
+def test_a_ball_painted_where_there_is_none_counts_too() -> None:
+    frames = still_camera()
+    foreground = Foreground(frames)
+    truth, painted = (to_float(torch.from_numpy(frames[[i]])) for i in (0, 30))
+    weight = foreground.weight(truth, painted)
+    assert isinstance(weight, torch.Tensor)
+    assert weight[0, 0, 31, 31] == weight[0, 0, 1, 61] > 10 * weight[0, 0, 10, 10]
+
+
+def test_a_moving_camera_and_a_picture_that_never_changes_weigh_nothing() -> None:
+    moving = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    assert Foreground(moving).weight(torch.zeros(1, 3, 32, 32)) == 1.0
+    assert Foreground(np.zeros((40, 32, 32, 3), np.uint8)).weight(torch.zeros(1, 3, 32, 32)) == 1.0

@@ -1,13 +1,37 @@
-"""Folders that are there whole or not at all."""
+"""Folders that are there whole or not at all, and files that one process holds."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+
+def held(path: Path) -> IO[bytes]:
+    """The file, made where it is missing, locked until it is closed or the process ends.
+
+    Raises:
+        BlockingIOError: another process, or another part of this one, holds it.
+    """
+    file = path.open("ab")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise BlockingIOError(f"{path} is held") from error
+    return file
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from genie.runtime.actions import Action, ActionTable
 from genie.runtime.rollout import BatchRollout, Rollout
 from genie.runtime.sampling import Sampling
 
+DEFAULT_WORLD = "coinrun"  # what is played where nobody says
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -204,10 +206,9 @@ def world_folders() -> list[Path]:
 
 
 def installed_worlds() -> dict[str, Path]:
-    """Name -> bundle of every installed world."""
-    return {
-        bundle.name: bundle for folder in reversed(world_folders()) for bundle in sorted(folder.iterdir()) if (bundle / MANIFEST).is_file()
-    }
+    """Name -> bundle of every installed world, the default one first."""
+    found = [bundle for folder in reversed(world_folders()) for bundle in folder.iterdir() if (bundle / MANIFEST).is_file()]
+    return {bundle.name: bundle for bundle in sorted(found, key=lambda bundle: (bundle.name != DEFAULT_WORLD, bundle.name))}
 
 
 def open_bundle(name: str | Path) -> Bundle:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from genie.sessions.session import Session
     from genie.world import World
 
-DEFAULT_WORLD = "coinrun"
 DEMO_SCRIPT = "right:24,right+jump:16,right:16,noop:8,left:16,jump:8"  # for worlds with CoinRun's named actions
 
 
@@ -69,7 +68,7 @@ def play(
 
 def _opened(world: str | None, prompt: str | None, device: str, backend: str) -> World:
     """The world, its prompt looked up already: a wrong name is told before a window opens."""
-    from genie.world import load_world
+    from genie.world import DEFAULT_WORLD, load_world
 
     opened = load_world(world or DEFAULT_WORLD, device=device, backend=backend)
     opened.prompt_frames(prompt)

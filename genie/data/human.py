@@ -81,6 +81,8 @@ class HumanRecording:
             game.close()
         if self.full:
             self._writer.close()
+        else:
+            self._writer.let_go()
         return self.full
 
     def _hand_over(self) -> None:

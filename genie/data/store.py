@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zarr.codecs import ZstdCodec
 
 from genie.errors import DatasetError
+from genie.files import held
 
 SCHEMA_VERSION = 1
 CHUNK_FRAMES = 64
@@ -29,6 +30,7 @@ UNKNOWN_ACTION = 255
 Split = Literal["train", "held_out"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 PROGRESS_FILE = "recording.json"
+LOCK_FILE = "recording.lock"  # held while the recorder works
 
 
 class DatasetInfo(BaseModel):
@@ -172,6 +174,7 @@ class DatasetWriter:
         if (self.path / "zarr.json").exists() and not progress.exists():
             raise DatasetError(f"{self.path} is already a finished dataset; choose another --out or remove the folder.")
         if progress.exists():
+            self._hold()
             state = _read_progress(progress)
             if state.info.model_dump(mode="json") != info.model_dump(mode="json"):
                 raise DatasetError(
@@ -184,6 +187,7 @@ class DatasetWriter:
             if self.path.exists() and any(self.path.iterdir()):
                 raise DatasetError(f"{self.path} is not empty and not a recording; choose another --out.")
             self.path.mkdir(parents=True, exist_ok=True)
+            self._hold()
             self.committed = dict.fromkeys(info.frames, 0)
             self._episodes = {name: [] for name in info.frames}
             self._commit()
@@ -192,6 +196,12 @@ class DatasetWriter:
             for name, count in info.frames.items():
                 self._create_arrays(name, count)
         self._pending: dict[str, list[dict[str, Any]]] = {name: [] for name in info.frames}
+
+    def _hold(self) -> None:
+        try:
+            self._lock = held(self.path / LOCK_FILE)
+        except BlockingIOError as error:
+            raise DatasetError(f"{self.path} is being recorded by another process; end that one first.") from error
 
     def _create_arrays(self, name: str, count: int) -> None:
         split = self.group.require_group(name)
@@ -276,6 +286,11 @@ class DatasetWriter:
             raise DatasetError(f"{path} holds no unfinished recording.")
         return cls(path, _read_progress(progress).info)
 
+    def let_go(self) -> None:
+        """Leave the recording as far as it is committed; another writer may go on."""
+        self._lock.close()
+        (self.path / LOCK_FILE).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Write the episode tables and mark the dataset complete.
 
@@ -290,4 +305,5 @@ class DatasetWriter:
             for column, key in enumerate(("episode_starts", "level_seeds")):
                 split.create_array(key, data=table[:, column].copy(), overwrite=True)
         self.group.attrs.update(self.info.model_dump(mode="json"))
+        self.let_go()
         (self.path / PROGRESS_FILE).unlink()

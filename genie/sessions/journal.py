@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import IO, cast
 import numpy as np
 
 from genie.errors import SessionError
+from genie.files import held
 from genie.sessions.format import (
     MAX_PICTURE_BYTES,
     MAX_PICTURES_BYTES,
@@ -236,20 +236,10 @@ def _locked(folder: Path) -> IO[bytes]:
     """The folder's lock, held until it is closed or the process ends."""
     if not folder.is_dir():
         raise SessionError(f"{folder} is not a journal.")
-    file = (folder / LOCK).open("ab")
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
+        return held(folder / LOCK)
+    except BlockingIOError as error:
         raise SessionError(f"{folder} is being played by another process; end that one first.") from error
-    return file
 
 
 def _read(folder: Path) -> tuple[Recording, int]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from genie.data import coinrun
-from genie.data.store import PROGRESS_FILE, Dataset, DatasetWriter
+from genie.data.store import PROGRESS_FILE, Dataset, DatasetInfo, DatasetWriter
 from genie.errors import DatasetError
 
 
@@ -84,6 +84,19 @@ def test_damaged_datasets_are_named(dataset_path: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="genie record"):
         Dataset(tmp_path)
+
+
+def test_two_recorders_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    info = DatasetInfo(
+        name="d", resolution=(16, 16), game_rate=30.0, action_names=(), frames={"train": 8, "held_out": 8}, recipe={}, licence="CC0"
+    )
+    first = DatasetWriter(tmp_path / "d", info)
+    with pytest.raises(DatasetError, match="is being recorded by another process"):
+        DatasetWriter(tmp_path / "d", info)
+    for split in ("train", "held_out"):
+        first.add(split, np.zeros((8, 16, 16, 3), np.uint8), np.zeros(8, np.uint8), np.zeros(8, np.float32), 0)
+    first.close()
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {"zarr.json", "train", "held_out"}
 
 
 def test_a_recording_killed_in_the_middle_is_finished_by_the_same_command(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from genie.pictures import grid
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchCodec, TorchEngine
+from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.own_rollouts import RolloutReader
 from genie.training.pieces import damaged, planted
@@ -106,6 +107,7 @@ class DynamicsObjective:
         self._tokens = TokenReader(tokens)
         self._own = RolloutReader(rollouts) if rollouts is not None else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
+        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed))
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
         self._held_out = clips_in_motion(held_out, data.validation_clips)
 
@@ -154,7 +156,7 @@ class DynamicsObjective:
         noisy = context[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
-        weight = contrast(frames[:, 2:], self._tokenizer.config)
+        weight = self._weight(frames)
         if counts is not None:
             weight = weight * by_code(counts, self._tokenizer.config)
         loss = masked_loss(logits, codes, known, weight)
@@ -167,6 +169,14 @@ class DynamicsObjective:
         if batch.scrolls is not None:
             scrolling = (scrolling + self._scroll_loss(head, batch.scrolls)) / 2
         return loss + scrolling, {"loss_codes": loss.item(), "loss_motion": scrolling.item()}, seen
+
+    def _weight(self, frames: Tensor) -> Tensor:
+        """What each code counts, float [B, S+2, 3, H, W] -> [B, S, N, G], mean 1."""
+        config = self._tokenizer.config
+        if not self._foreground.still:
+            return contrast(frames[:, 2:], config)
+        cells = by_code(self._foreground.cells(frames[:, 1:], config.code_stride), config).float()
+        return 0.5 + 0.5 * cells / cells.mean().clamp_min(1e-3)
 
     def _scroll_loss(self, head: MotionHead, scrolls: Scrolls) -> Tensor:
         motion, actions = torch.from_numpy(scrolls.motion), torch.from_numpy(scrolls.actions)

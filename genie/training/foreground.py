@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from genie.data.clips import ClipSampler
 from genie.metrics import CHANGED_LEVELS
@@ -43,6 +44,12 @@ class Foreground:
             return 1.0
         differs = torch.stack([self._differs(frame.detach()) for frame in frames]).any(0)
         return 0.5 + 0.5 / max(self.share, LEAST_SHARE) * differs
+
+    def cells(self, frames: Tensor, side: int) -> Tensor:
+        """Where something is or has just been: float [B, T + 1, 3, H, W] -> bool [B, T, H / side, W / side], of the last T frames."""
+        differs = self._differs(frames.flatten(0, 1)).float()
+        there = F.max_pool2d(differs, side)[:, 0].unflatten(0, frames.shape[:2]) > 0
+        return there[:, 1:] | there[:, :-1]
 
     def _differs(self, frames: Tensor) -> Tensor:
         return (frames.float() - self.background).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5

@@ -42,3 +42,11 @@ def test_a_moving_camera_and_a_picture_that_never_changes_weigh_nothing() -> Non
     moving = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     assert Foreground(moving).weight(torch.zeros(1, 3, 32, 32)) == 1.0
     assert Foreground(np.zeros((40, 32, 32, 3), np.uint8)).weight(torch.zeros(1, 3, 32, 32)) == 1.0
+
+
+def test_cells_where_the_ball_is_or_was() -> None:
+    frames = still_camera()
+    cells = Foreground(frames).cells(to_float(torch.from_numpy(frames[None, [0, 0, 30]])), 8)
+    assert cells.shape == (1, 2, 8, 8)
+    assert cells[0, 0].nonzero().tolist() == [[0, 7]]
+    assert cells[0, 1].nonzero().tolist() == [[0, 7], [3, 3], [3, 4], [4, 3], [4, 4]]

@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import math
+import re
 import shutil
 import stat
 import zipfile
@@ -35,6 +36,7 @@ from tokenizer import TokenizerConfig
 SCHEMA_VERSION = 1
 MANIFEST = "world.json"
 MARKS = "marks.json"
+CARD = "README.md"  # for people; the manifest does not hold it
 MAX_MANIFEST_BYTES = 2**20
 MAX_BUNDLE_BYTES = 2 * 2**30
 MAX_FILES = 1000
@@ -306,7 +308,7 @@ def save_bundle(
         card: Markdown for the bundle's README.md.
         data_card: the card of the data that the world was trained on.
     """
-    contents: dict[str, bytes] = {"README.md": card.encode()}
+    contents: dict[str, bytes] = {CARD: card.encode()}
     if data_card is not None:
         contents[DATA_CARD] = data_card.model_dump_json(indent=1).encode()
     for name in MODELS:
@@ -351,10 +353,28 @@ def put_marks(folder: Path, marks: Marks) -> None:
     with replacing(folder) as fresh:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
         put_files(fresh, {MARKS: marks.model_dump_json(indent=1).encode()})
+        card = fresh / CARD
+        card.write_text(with_marks(card.read_text() if card.exists() else "", marks))
+
+
+def with_marks(card: str, marks: Marks) -> str:
+    """A world's card with these marks in place of those it has; before its limits, or at the end."""
+    says = "It may ship." if marks.shippable else "Not shippable:\n\n" + "\n".join(f"- {reason}" for reason in marks.reasons)
+    rows = (f"| {figure.title}{', ' + figure.unit if figure.unit else ''} | {figure.value:.3g}{_interval(figure)} |"
+            for figure in marks.figures.values())  # fmt: skip
+    told = (
+        f"## Marks\n\n`genie eval --gate` on {marks.clips} held-out clips of {marks.dataset}, {marks.date}. {says}\n\n"
+        "| figure | value (95 % interval) |\n|---|---|\n" + "\n".join(rows)
+    )
+    before = re.sub(r"\n*^## Marks$.*?(?=^## |\Z)", "\n\n", card, flags=re.DOTALL | re.MULTILINE).strip()
+    head, limits, tail = before.partition("## Limits")
+    return "\n\n".join(part.strip() for part in (head, told, limits + tail) if part.strip()) + "\n"
+
+
+def _interval(figure: Figure) -> str:
+    return "" if figure.low is None or figure.high is None else f" ({figure.low:.3g} … {figure.high:.3g})"
 
 
 def _entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:
     """What the manifest says of files; the card is for people and may be edited."""
-    return {
-        name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items() if name != "README.md"
-    }
+    return {name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items() if name != CARD}

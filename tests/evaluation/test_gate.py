@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import genie
-from genie.bundle import MANIFEST, MARKS, Bundle, put_marks
+from genie.bundle import CARD, MANIFEST, MARKS, Bundle, put_marks
 from genie.cli.worlds import figures, verdict
 from genie.evaluation.gate import judge, marks_of
 from genie.evaluation.report import Estimate, Metric, Report, Section, Settings
@@ -123,7 +123,20 @@ def test_a_bundle_from_before_there_were_marks_opens(bundle: Path) -> None:
     assert opened.marks is None and opened.manifest.least_recall == 0.8
 
 
+def test_the_card_tells_the_marks_once(bundle: Path) -> None:
+    found = report(weights=Bundle(bundle).manifest.weights_digest)
+    put_marks(bundle, marks_of(found, judge(found, 0.99)))
+    assert "Not shippable:\n\n- action recall" in (bundle / CARD).read_text()
+    put_marks(bundle, marks_of(found, judge(found, 0.8)))
+    card = (bundle / CARD).read_text()
+    assert card.count("## Marks") == 1 and "It may ship." in card and "Not shippable" not in card
+    assert "| delta_4_keys | 8 (7 … 8) |" in card
+    assert card.index("## Marks") < card.index("## Limits") < card.index("## Data: coinrun")
+
+
 def test_every_shipped_world_carries_the_marks_of_its_own_weights() -> None:
     for name, path in installed_worlds().items():
         marks = Bundle(path).marks
-        assert marks is not None and marks.shippable, name
+        assert marks is not None, name
+        assert marks.shippable or all(reason in (path / CARD).read_text() for reason in marks.reasons), name
+    assert Bundle(installed_worlds()["coinrun"]).marks.shippable  # type: ignore[union-attr]

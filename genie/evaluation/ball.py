@@ -143,5 +143,5 @@ def ball_section(clips: dict[str, np.ndarray], episodes: dict[str, np.ndarray], 
         ("paddle_there", "frames with the player's paddle", {k: np.isfinite(f.paddle[..., 0]) for k, f in flights.items()}),
     ):
         world, real = (mean_of(values[label].astype(float), episodes[label], seed) for label in ("world", "real"))
-        metrics.append(Metric(name=name, title=title, better="neither", world=world, real=real))
+        metrics.append(Metric(name=name, title=title, better="neither", world=world, real=real, headline=True))
     return Section(name="ball", title="The ball", metrics=tuple(metrics))

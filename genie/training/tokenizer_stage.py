@@ -29,6 +29,7 @@ ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
+CODE_COST = 1e-2  # of the mean size of code values, under a still camera: where codes say nothing they are all to be the same one
 HEARSAY = 0.3  # largest share of the cells whose codes the decoder's summary gets wrong
 HEARSAY_SHARE = 0.5  # of the rows
 
@@ -86,6 +87,8 @@ class TokenizerObjective:
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
             squared_changed.append((error.detach().square() * changed).sum() / (3 * changed.sum()).clamp_min(1))
             loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
+            if self._foreground.still:
+                loss = loss + CODE_COST * values.abs().mean()
             previous = round_to_uint8_grid(painted.float())
         self._carried = previous.detach()
         steps = frames.shape[1] - 1

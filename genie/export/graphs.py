@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
@@ -171,23 +172,32 @@ def _quiet() -> Iterator[None]:
 
 
 def _refer_to_weights(model: ir.Model, weights: Path) -> None:
-    """Replace the initializers by references into a safetensors file, cast to float32."""
+    """Replace large initializers by such as are cast to float32: references into a safetensors file, or bytes where all are whole."""
     places = _places(weights)
     for name, value in list(model.graph.initializers.items()):
         key = name.split(".", 1)[1] if "." in name else name  # "dynamics.mask" of the graph module is "mask" of the file
-        if key not in places or value.const_value is None or value.const_value.nbytes < INLINE_BYTES:
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < INLINE_BYTES:
             continue
-        offset, length, shape = places[key]
-        half = ir.Value(name=f"{name}.half", type=ir.TensorType(ir.DataType.FLOAT16), shape=ir.Shape(shape))
-        half.const_value = ir.ExternalTensor(
-            weights.name, offset, length, ir.DataType.FLOAT16, name=f"{name}.half", shape=ir.Shape(shape), base_dir=weights.parent
-        )
-        cast = ir.node("Cast", [half], attributes={"to": ir.DataType.FLOAT})
-        cast.outputs[0].name = f"{name}.float"
-        model.graph.insert_before(model.graph[0], cast)
-        ir.convenience.replace_all_uses_with(value, cast.outputs[0])
-        model.graph.initializers.pop(name)
-        model.graph.register_initializer(half)
+        if key in places:
+            offset, length, shape = places[key]
+            half = ir.ExternalTensor(
+                weights.name, offset, length, ir.DataType.FLOAT16, name=f"{name}.half", shape=ir.Shape(shape), base_dir=weights.parent
+            )
+            _cast(model, name, half)
+        elif tensor.dtype == ir.DataType.FLOAT and np.array_equal(tensor.numpy(), whole := tensor.numpy().astype(np.uint8)):
+            _cast(model, name, ir.tensor(whole, name=f"{name}.bytes"))
+
+
+def _cast(model: ir.Model, name: str, tensor: Any) -> None:
+    """Put a tensor of another type, cast to float32, in the place of an initializer."""
+    value = model.graph.initializers.pop(name)
+    small = ir.Value(name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
+    cast = ir.node("Cast", [small], attributes={"to": ir.DataType.FLOAT})
+    cast.outputs[0].name = f"{name}.float"
+    model.graph.insert_before(model.graph[0], cast)
+    ir.convenience.replace_all_uses_with(value, cast.outputs[0])
+    model.graph.register_initializer(small)
 
 
 def _strip(model: ir.Model) -> None:

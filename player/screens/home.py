@@ -149,7 +149,9 @@ def _cards() -> Generator[None, None, list[Card]]:
             manifest = bundle.manifest
             height, width = manifest.tokenizer.resolution
             rates = measured_rates(manifest)
-            rate = f"{max(rates.values()):.0f} frames/s here, {manifest.frame_rate:g} needed" if rates else "speed is measured when opened"
+            rate = (
+                f"{max(rates.values()):.0f} frames/s here, {manifest.frame_rate:.3g} needed" if rates else "speed is measured when opened"
+            )
             lines = (
                 manifest.title or name,
                 f"{width}×{height} pixels, {bundle.parameters() / 1e6:.1f} M parameters",

@@ -354,7 +354,7 @@ def put_marks(folder: Path, marks: Marks) -> None:
         shutil.copytree(folder, fresh, dirs_exist_ok=True)
         put_files(fresh, {MARKS: marks.model_dump_json(indent=1).encode()})
         card = fresh / CARD
-        card.write_text(with_marks(card.read_text() if card.exists() else "", marks))
+        card.write_text(with_marks(card.read_text("utf-8") if card.exists() else "", marks), "utf-8")
 
 
 def with_marks(card: str, marks: Marks) -> str:

@@ -34,12 +34,12 @@ def key_of(world: World) -> str:
 
 
 def known_worlds(app: App) -> list[str]:
-    """The installed worlds by name, and others that were opened, by the path that they were opened by."""
+    """The installed worlds by name, then others that were opened, by the path that they were opened by."""
     from genie.world import installed_worlds
 
     installed = installed_worlds()
     paths = {path.resolve() for path in installed.values()}
-    return sorted({*installed, *(name for name in app.worlds if Path(name).resolve() not in paths)})
+    return [*installed, *sorted(name for name in app.worlds if name not in installed and Path(name).resolve() not in paths)]
 
 
 def start(app: App, world: World, prompt: Any = None, seed: int = 0, painted: Painted | None = None, **sampling: Any) -> None:

@@ -23,7 +23,7 @@ NEAR_WALL = 6  # rows from a wall in which a flight is not asked to be straight
 ONE = 4  # pixels a side of the box that one ball fits in
 STEP = 12.0  # pixels it goes in a frame at most
 STRAIGHT = 2.5  # pixels that its next position may be off the line of the last two
-REACH = 2.0  # rows by which the paddle may miss it, and by which it must, to be sure
+SURE = 4.0  # rows between ball and paddle from which on it is sure that they do not meet
 ARRIVAL = 58  # column from which on it comes to the paddle …
 TURN = 5  # … and is seen on its way back within so many frames, or is lost
 
@@ -111,7 +111,7 @@ def _at_paddle(flight: Flight, one: np.ndarray, near: np.ndarray) -> np.ndarray:
             row = min(max(row, 2 * WALLS[0] - row), 2 * WALLS[1] - row)  # mirrored at a wall
             first, last = flight.paddle[clip, min(t + max(1, round(frames)), one.shape[1] - 1)]
             off = max(first - row, row - last)
-            if not (np.isfinite(off) and (off <= 0 or off >= 2 * REACH)):
+            if not (np.isfinite(off) and (off <= 0 or off >= SURE)):
                 continue
             later = ball[clip, t + 1 : t + 1 + TURN, 1]
             back = bool((np.diff(later) < -0.5).any())

@@ -29,6 +29,7 @@ from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.card import DatasetCard, parse_card
 from genie.errors import DatasetError, WorldFormatError
 from genie.files import replacing
+from genie.metrics import short
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from tokenizer import TokenizerConfig
@@ -360,7 +361,7 @@ def put_marks(folder: Path, marks: Marks) -> None:
 def with_marks(card: str, marks: Marks) -> str:
     """A world's card with these marks in place of those it has; before its limits, or at the end."""
     says = "It may ship." if marks.shippable else "Not shippable:\n\n" + "\n".join(f"- {reason}" for reason in marks.reasons)
-    rows = (f"| {figure.title}{', ' + figure.unit if figure.unit else ''} | {figure.value:.3g}{_interval(figure)} |"
+    rows = (f"| {figure.title}{', ' + figure.unit if figure.unit else ''} | {short(figure.value)}{_interval(figure)} |"
             for figure in marks.figures.values())  # fmt: skip
     told = (
         f"## Marks\n\n`genie eval --gate` on {marks.clips} held-out clips of {marks.dataset}, {marks.date}. {says}\n\n"
@@ -372,7 +373,7 @@ def with_marks(card: str, marks: Marks) -> str:
 
 
 def _interval(figure: Figure) -> str:
-    return "" if figure.low is None or figure.high is None else f" ({figure.low:.3g} … {figure.high:.3g})"
+    return "" if figure.low is None or figure.high is None else f" ({short(figure.low)} … {short(figure.high)})"
 
 
 def _entries(contents: Mapping[str, bytes]) -> dict[str, FileEntry]:

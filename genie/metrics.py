@@ -12,6 +12,11 @@ SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SSIM_BLOCK = 256  # frames at once: bounds the memory
 
 
+def short(value: float) -> str:
+    """A figure as people read it, of three digits or more: 0.638, 27.1, 1,000."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def squared_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean squared error of each frame, in squared levels of 255: [...]."""
     difference = a.astype(np.float32) - b.astype(np.float32)

@@ -100,3 +100,7 @@ def test_entropy_in_bits_of_histograms() -> None:
 def test_information_of_a_table_is_that_of_its_counts() -> None:
     assert abs(metrics.information(np.diag([5.0, 5.0])) - 1.0) < 1e-9
     assert abs(metrics.information(np.ones((3, 4)))) < 1e-9
+
+
+def test_figures_are_shown_without_powers_of_ten() -> None:
+    assert [metrics.short(value) for value in (0.6378, 27.147, 901.89, 1000.0, -0.129)] == ["0.638", "27.1", "902", "1,000", "-0.129"]

@@ -52,6 +52,8 @@ def verdict(marks: Marks | None) -> str:
 
 def figures(marked: dict[str, Marks]) -> Table | str:
     """The marks of worlds by name: a row a figure, a column a world."""
+    from genie.metrics import short
+
     titles = {name: f"{figure.title}{', ' + figure.unit if figure.unit else ''}" for marks in marked.values()
               for name, figure in marks.figures.items()}  # fmt: skip
     if not titles:
@@ -59,5 +61,5 @@ def figures(marked: dict[str, Marks]) -> Table | str:
     table = Table("marks on held-out levels", *(escape(name) for name in marked))
     for name, title in titles.items():
         found = (marks.figures.get(name) for marks in marked.values())
-        table.add_row(escape(title), *("–" if figure is None else f"{figure.value:.3g}" for figure in found))
+        table.add_row(escape(title), *("–" if figure is None else short(figure.value) for figure in found))
     return table

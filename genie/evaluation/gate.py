@@ -6,6 +6,7 @@ from genie.bundle import Figure, Marks
 from genie.evaluation.controllability import DEAD_SHARE
 from genie.evaluation.report import Gate, GateCheck, Metric, Report
 from genie.horizons import DELTA_STEPS
+from genie.metrics import short
 
 LEAST_FRAMES = 256  # of a rollout before it may collapse
 FIGURES = (  # metrics that become marks, where they were measured
@@ -72,8 +73,8 @@ def _at_least(metric: Metric | None, title: str, least: float) -> GateCheck:
 
 def _shown(metric: Metric) -> str:
     world = metric.world
-    interval = f" ({world.low:.3g} … {world.high:.3g})" if world.low is not None and world.high is not None else ""
+    interval = f" ({short(world.low)} … {short(world.high)})" if world.low is not None and world.high is not None else ""
     if world.value is None:
         return "not measured"
     doubt = ", a figure that cannot tell the real game from a world that does not listen" if metric.useless else ""
-    return f"{world.value:.3g}{interval} {metric.unit}".rstrip() + doubt
+    return f"{short(world.value)}{interval} {metric.unit}".rstrip() + doubt

@@ -147,6 +147,11 @@ class Figure(BaseModel):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def heading(self) -> str:
+        """The title, and the unit where it has one."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
 
 class Marks(BaseModel):
     """`marks.json`: what `genie eval --gate` found."""
@@ -361,8 +366,7 @@ def put_marks(folder: Path, marks: Marks) -> None:
 def with_marks(card: str, marks: Marks) -> str:
     """A world's card with these marks in place of those it has; before its limits, or at the end."""
     says = "It may ship." if marks.shippable else "Not shippable:\n\n" + "\n".join(f"- {reason}" for reason in marks.reasons)
-    rows = (f"| {figure.title}{', ' + figure.unit if figure.unit else ''} | {short(figure.value)}{_interval(figure)} |"
-            for figure in marks.figures.values())  # fmt: skip
+    rows = (f"| {figure.heading} | {short(figure.value)}{_interval(figure)} |" for figure in marks.figures.values())
     told = (
         f"## Marks\n\n`genie eval --gate` on {marks.clips} held-out clips of {marks.dataset}, {marks.date}. {says}\n\n"
         "| figure | value (95 % interval) |\n|---|---|\n" + "\n".join(rows)

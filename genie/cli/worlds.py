@@ -54,8 +54,7 @@ def figures(marked: dict[str, Marks]) -> Table | str:
     """The marks of worlds by name: a row a figure, a column a world."""
     from genie.metrics import short
 
-    titles = {name: f"{figure.title}{', ' + figure.unit if figure.unit else ''}" for marks in marked.values()
-              for name, figure in marks.figures.items()}  # fmt: skip
+    titles = {name: figure.heading for marks in marked.values() for name, figure in marks.figures.items()}
     if not titles:
         return ""
     table = Table("marks on held-out levels", *(escape(name) for name in marked))

@@ -31,12 +31,13 @@ class TokenizerConfig(BaseModel):
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: nothing is done about scrolling
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
     steady: bool = False  # codes that were never seen together modulate the decoder no more than others do
+    local: bool = False  # a code says what is in its cell, and the rest of the picture has no part in it
     keeps: bool = False  # the decoder says of each pixel how much of the frame before, moved, stays
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A world without these is written, and its weights are named, as before there were any."""
-        return {name: value for name, value in dump(self).items() if name not in ("steady", "keeps") or value}
+        return {name: value for name, value in dump(self).items() if name not in ("steady", "local", "keeps") or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:

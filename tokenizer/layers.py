@@ -65,6 +65,24 @@ class Pyramid(nn.Module):
         return features
 
 
+class Cells(nn.Module):
+    """An image [B, C, H, W] -> features [B, D, H/side, W/side] of each square cell by itself: equal cells have equal ones, wherever they
+    are and whatever stands beside them. A list of one scale, as a pyramid's."""
+
+    def __init__(self, channels: int, width: int, side: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 4 * width, side, stride=side),
+            nn.SiLU(),
+            nn.Conv2d(4 * width, 4 * width, 1),
+            nn.SiLU(),
+            nn.Conv2d(4 * width, width, 1),
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.layers(image)]
+
+
 class Decoder(nn.Module):
     """Code values [B, D, h, w] and the frames before [B, 3·context_frames, H, W] -> frame [B, 3, H, W].
 
@@ -72,24 +90,26 @@ class Decoder(nn.Module):
     modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone. `keeps`: of each pixel a share stays as the
     frame before has it, which is the way of fine detail that 4×4-pixel patches of features lose; it begins small. `steady`: the summary is
     kept from getting long. Codes that never came together in training can make one a hundred times as long as any that did, and the
-    blocks, which multiply by it in turn, paint a glare.
+    blocks, which multiply by it in turn, paint a glare. `local`: there is no summary, so a code is heard a few cells away and no further.
     """
 
     def __init__(
         self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int,
-        steady: bool = False, keeps: bool = False,
+        steady: bool = False, keeps: bool = False, local: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self._steady = steady
-        condition = 2 * width
+        condition = 0 if local else 2 * width
         self.codes_in = nn.Conv2d(code_width, width, 3, padding=1)
-        self.summary = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(code_width * cells, condition),
-            nn.SiLU(),
-            nn.Linear(condition, condition),
-            nn.SiLU(),
-        )
+        self.summary: nn.Module | None = None
+        if not local:
+            self.summary = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(code_width * cells, condition),
+                nn.SiLU(),
+                nn.Linear(condition, condition),
+                nn.SiLU(),
+            )
         self.past = Pyramid(3 * context_frames, width, past_blocks, scales) if context_frames else None
         self.stacks = nn.ModuleList(Stack(width, blocks, condition) for _ in range(scales))
         self.ups = nn.ModuleList(nn.Conv2d(width, width * 4, 1) for _ in range(scales - 1))
@@ -102,8 +122,8 @@ class Decoder(nn.Module):
 
     def forward(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> Tensor:
         """`heard` [B, D, h, w] are the values that the summary is made of, where they are others: in training some are wrong."""
-        condition = self.summary(values if heard is None else heard)
-        if self._steady:
+        condition = None if self.summary is None else self.summary(values if heard is None else heard)
+        if condition is not None and self._steady:
             length = condition.norm(dim=1, keepdim=True)
             condition = condition * (length.clamp_max(SUMMARY_LENGTH) / length.clamp_min(1e-6))  # times exactly 1 where it is short
         h = self.codes_in(values)

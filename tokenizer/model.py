@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from vector_quantize_pytorch import FSQ
 
 from tokenizer.config import TokenizerConfig
-from tokenizer.layers import Decoder, Pyramid
+from tokenizer.layers import Cells, Decoder, Pyramid
 from tokenizer.motion import measure_motion
 
 
@@ -44,8 +44,12 @@ class VideoTokenizer(nn.Module):
         super().__init__()
         self.config = config
         channels = 6 if config.mode == "context" else 3
-        self.encoder = Pyramid(channels, config.width, config.encoder_blocks, config.scales)
-        self.to_codes = nn.Sequential(nn.GroupNorm(8, config.width), nn.Conv2d(config.width, config.codes_of_cell * len(config.levels), 1))
+        if config.local:
+            self.encoder: nn.Module = Cells(channels, config.width, config.code_stride)
+        else:
+            self.encoder = Pyramid(channels, config.width, config.encoder_blocks, config.scales)
+        norm = nn.Identity() if config.local else nn.GroupNorm(8, config.width)  # which looks at the whole picture
+        self.to_codes = nn.Sequential(norm, nn.Conv2d(config.width, config.codes_of_cell * len(config.levels), 1))
         self.quantizer = FSQ(list(config.levels), num_codebooks=config.codes_of_cell, keep_num_codebooks_dim=True)
         self.decoder = Decoder(
             code_width=config.codes_of_cell * len(config.levels),
@@ -57,6 +61,7 @@ class VideoTokenizer(nn.Module):
             context_frames=1 if config.mode == "context" else 0,
             steady=config.steady,
             keeps=config.keeps,
+            local=config.local,
         )
 
     def measure(self, previous: Tensor, frame: Tensor) -> Tensor:

@@ -47,6 +47,11 @@ def train(
     allow_unknown_licence: Annotated[
         bool, typer.Option("--allow-unknown-licence", help="Train although nobody said under what terms the data may be used.")
     ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Clips or sequences in a step of each stage; default: few, as suits a CPU. A GPU takes 32 to 64."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto (the GPU where torch can use one), cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
     """Train tokenizer, latent actions and dynamics in order, and export the world."""
@@ -55,6 +60,7 @@ def train(
     need_torch("genie train")
     import torch
 
+    from genie.backends import resolve_device
     from genie.data.card import licence_known
     from genie.data.store import Dataset
     from genie.training.pipeline import Pipeline, take_over
@@ -77,6 +83,7 @@ def train(
     whole = base is None or further == list(STAGES)
     if reach is not None and not whole:
         raise TrainingError("--reach is for models that are all trained; those of --base have theirs. With --fine-tune all it can be said.")
+    trained_on = resolve_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     wanted = known[preset] if preset is not None else read_settings(out) if (out / SETTINGS_FILE).exists() else known["default"]
@@ -103,10 +110,12 @@ def train(
     if reach is not None:
         wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
     wanted = wanted.bounded(minutes, steps, chosen or (None if wanted.trains_all else "dynamics"))
+    if rows is not None:
+        wanted = wanted.with_rows(rows)
     settings = open_run(out, dataset, wanted)
     if bundle is not None:
         take_over(out, bundle, settings.fine_tune)
-    Pipeline(dataset, out, settings).train(chosen)
+    Pipeline(dataset, out, settings, device=trained_on).train(chosen)
 
 
 def same_game(manifest: Manifest, info: DatasetInfo) -> bool:

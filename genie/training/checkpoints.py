@@ -21,7 +21,7 @@ from genie.errors import TrainingError
 def save_tensors(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     """Write tensors and JSON numbers as one file, atomically."""
     partial = path.with_name(path.name + ".partial")
-    contiguous = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     save_file(contiguous, partial, metadata={"numbers": json.dumps(numbers)})
     os.replace(partial, path)
 
@@ -84,6 +84,6 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
     for name, parameter in model.named_parameters():
         if f"{name}.step" in tensors:
             state = optimizer.state[parameter]
-            state["step"] = tensors[f"{name}.step"]
+            state["step"] = tensors[f"{name}.step"].to(parameter.device)
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"{name}.{key}"])

@@ -26,6 +26,7 @@ from genie.pictures import grid
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchCodec, TorchEngine
+from genie.training.chance import normal_like
 from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.own_rollouts import RolloutReader
@@ -97,17 +98,19 @@ class DynamicsObjective:
         data: DynamicsData,
         sampling: Sampling,
         rollouts: Path | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(data.seed)
-        self.model = Dynamics(config, tokenizer.config)
-        self._tokenizer, self._latent_actions = tokenizer.eval(), latent_actions.eval()
+        self.model = Dynamics(config, tokenizer.config).to(device)
+        self._device = device
+        self._tokenizer, self._latent_actions = tokenizer.to(device).eval(), latent_actions.to(device).eval()
         self._codec = TorchCodec(tokenizer)
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
         self._tokens = TokenReader(tokens)
         self._own = RolloutReader(rollouts) if rollouts is not None else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
-        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed))
+        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
         self._held_out = clips_in_motion(held_out, data.validation_clips)
 
@@ -150,10 +153,10 @@ class DynamicsObjective:
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         frames, context, codes, motion, counts = self._lesson(batch, generator)
-        actions = torch.from_numpy(batch.actions)
-        known = random_known(codes.shape, generator)
+        actions = self._there(batch.actions)
+        known = random_known(codes.shape, generator).to(self._device)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
-        noisy = context[:, :-1] + amount * torch.randn(frames[:, :-1].shape, generator=generator)
+        noisy = context[:, :-1] + amount.to(self._device) * normal_like(frames[:, :-1], generator)
         pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
         weight = self._weight(frames)
@@ -179,24 +182,24 @@ class DynamicsObjective:
         return 0.5 + 0.5 * cells / cells.mean().clamp_min(1e-3)
 
     def _scroll_loss(self, head: MotionHead, scrolls: Scrolls) -> Tensor:
-        motion, actions = torch.from_numpy(scrolls.motion), torch.from_numpy(scrolls.actions)
+        motion, actions = self._there(scrolls.motion), self._there(scrolls.actions)
         trail = trails(motion, actions, self.model.config.trail, head.reach)[:, -1]
-        return head.loss(head(to_float(torch.from_numpy(scrolls.frames)).flatten(1, 2), actions[:, -1], trail), motion[:, -1])
+        return head.loss(head(to_float(self._there(scrolls.frames)).flatten(1, 2), actions[:, -1], trail), motion[:, -1])
 
     @torch.no_grad()
     def _lesson(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """What is true and what the model sees, float [B, S+2, 3, H, W] twice; what leads from one to the other: codes [B, S, N, G] and
         motion [B, S, 2]; cells that count, bool [B, S, h, w], or None where all do."""
-        frames = to_float(torch.from_numpy(batch.frames))
-        context = frames if batch.own is None else to_float(torch.from_numpy(batch.own))
+        frames = to_float(self._there(batch.frames))
+        context = frames if batch.own is None else to_float(self._there(batch.own))
         plant, damage = (torch.rand(2, generator=generator) < torch.tensor([self._data.planted_share, DAMAGED_SHARE])).tolist()
         if batch.tokens is not None and not plant and not damage:
             shape = batch.tokens.shape[:2]
             flat = self._codec.unpack(batch.tokens.reshape(-1, *batch.tokens.shape[2:]))
-            codes, motion = (torch.from_numpy(part).unflatten(0, shape) for part in flat)
+            codes, motion = (self._there(part).unflatten(0, shape) for part in flat)
             return frames, context, codes, motion, None
         scroll = self._scroll(frames[:, :-1], frames[:, 1:])
-        counts = None if batch.seen is None else torch.from_numpy(batch.seen)
+        counts = None if batch.seen is None else self._there(batch.seen)
         if plant:
             frames, context, sudden = planted(frames, context, scroll, generator)
             side = self._codec.code_stride
@@ -223,10 +226,14 @@ class DynamicsObjective:
         share = torch.where(amount[:, 0] < CORRUPTED_SHARE, amount[:, 1] * WRONG_CODES, 0.0)
         wrong = torch.rand(codes.shape, generator=generator) < share
         random = torch.randint(self._tokenizer.config.vocabulary, codes.shape, generator=generator)
-        return torch.where(wrong, random, codes)
+        return torch.where(wrong.to(codes.device), random.to(codes.device), codes)
+
+    def _there(self, array: np.ndarray) -> Tensor:
+        """On the device that trains."""
+        return torch.from_numpy(array).to(self._device)
 
     def validate(self) -> Validation:
-        engine = TorchEngine(self._tokenizer, self._latent_actions, self.model)
+        engine = TorchEngine(self._tokenizer, self._latent_actions, self.model, self._device)
         clips = self._held_out
         kinds = {"": (engine.codec.infer_actions(clips.frames), np.arange(self._latent_count))}
         if (clips.actions != UNKNOWN_ACTION).all():

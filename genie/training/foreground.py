@@ -25,17 +25,17 @@ LEAST_SHARE = 0.002  # a smaller share counts as this one: bounds the weight
 class Foreground:
     """Weights of the pixels in a loss: float [B, 1, H, W] with a mean of about 1, or nothing to do where the camera moves."""
 
-    def __init__(self, frames: np.ndarray) -> None:
+    def __init__(self, frames: np.ndarray, device: str | torch.device = "cpu") -> None:
         """`frames` uint8 [N, H, W, 3] come from all over the data."""
         background = torch.from_numpy(np.median(frames, axis=0).astype(np.uint8))
-        self.background = to_float(background)
-        self.share = self._differs(to_float(torch.from_numpy(frames))).float().mean().item()
+        self.background = to_float(background).to(device)
+        self.share = self._differs(to_float(torch.from_numpy(frames).to(device))).float().mean().item()
         self.still = 0 < self.share <= STILL_SHARE
 
     @classmethod
-    def of(cls, sampler: ClipSampler) -> Foreground:
+    def of(cls, sampler: ClipSampler, device: str | torch.device = "cpu") -> Foreground:
         """Of the data that a sampler reads."""
-        return cls(sampler.read(sampler.spread_starts(FRAMES), 1).frames[:, 0])
+        return cls(sampler.read(sampler.spread_starts(FRAMES), 1).frames[:, 0], device)
 
     def weight(self, *frames: Tensor) -> Tensor | float:
         """Of a loss over pixels, from the frames float [B, 3, H, W] in [-1, 1] that it compares: more where any differs from the

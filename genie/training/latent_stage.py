@@ -39,20 +39,20 @@ class LatentObjective:
     name = "latent_actions"
     key_metric = "codes_in_use"
 
-    def __init__(self, dataset: Dataset, config: LatentActionConfig, data: LatentData) -> None:
+    def __init__(self, dataset: Dataset, config: LatentActionConfig, data: LatentData, device: str | torch.device = "cpu") -> None:
         torch.manual_seed(data.seed)
-        self.model = LatentActionModel(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._data = data
+        self.model = LatentActionModel(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._data, self._device = data, device
         self._names = dataset.info.action_names
         self._sampler = ClipSampler(dataset.split("train"), 3, data.skip, data.seed + 1)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
-        self._foreground = Foreground.of(self._sampler)
+        self._foreground = Foreground.of(self._sampler, device)
 
     def batch(self, step: int) -> Clips:
         return self._sampler.batch(step, self._data.rows)
 
     def loss(self, batch: Clips, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
-        before, frame, after = to_float(torch.from_numpy(batch.frames)).unbind(1)
+        before, frame, after = to_float(torch.from_numpy(batch.frames).to(self._device)).unbind(1)
         painted, codes, commitment, direction = self.model(before, frame, after)
         error = painted.float() - after
         squared = error.square().mean()
@@ -70,17 +70,17 @@ class LatentObjective:
     @torch.no_grad()
     def validate(self) -> Validation:
         clips = self._held_out.spread(self._data.validation_clips)
-        frames = to_float(torch.from_numpy(clips.frames))
+        frames = to_float(torch.from_numpy(clips.frames).to(self._device))
         length = frames.shape[1]
         codes, error, swapped, directions = [], [], [], []
         for t in range(1, length - 1):
             before, frame, after = frames[:, t - 1], frames[:, t], frames[:, t + 1]
             painted, code, _, direction = self.model(before, frame, after)
             other = self.model.quantizer.codebook[(code + 1) % self.model.config.actions]
-            codes.append(code.numpy())
+            codes.append(code.cpu().numpy())
             directions.append(direction.item())
-            error.append(squared_error(to_uint8(painted).numpy(), clips.frames[:, t + 1]))
-            swapped.append(squared_error(to_uint8(self.model.decode(before, frame, other)).numpy(), clips.frames[:, t + 1]))
+            error.append(squared_error(to_uint8(painted).cpu().numpy(), clips.frames[:, t + 1]))
+            swapped.append(squared_error(to_uint8(self.model.decode(before, frame, other)).cpu().numpy(), clips.frames[:, t + 1]))
         found = np.stack(codes, axis=1)
         counts = np.bincount(found.ravel(), minlength=self.model.config.actions)
         metrics = {
@@ -99,7 +99,7 @@ class LatentObjective:
         for clip in frames[:: max(1, len(frames) // 6)][:6]:
             before, frame, after = clip[7:8], clip[8:9], clip[9:10]
             made = [self.model.decode(before, frame, code[None]) for code in self.model.quantizer.codebook]
-            rows.append(to_uint8(torch.cat([frame, after, *made])).numpy())
+            rows.append(to_uint8(torch.cat([frame, after, *made])).cpu().numpy())
         return grid(rows)
 
     def carried(self) -> dict[str, Tensor]:

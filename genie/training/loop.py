@@ -146,7 +146,9 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     state = _State()
     ema = {name: value.clone() for name, value in model.state_dict().items()}
     if checkpoint.exists():
-        state, ema = _restore(checkpoint, objective, optimizer)
+        state, saved = _restore(checkpoint, objective, optimizer)
+        for name, value in saved.items():
+            ema[name].copy_(value)
         for log_name in ("log.jsonl", "validation.jsonl"):
             _truncate_log(folder / log_name, state.step)
 

@@ -59,7 +59,7 @@ def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Ge
     """
     frames, context = frames.clone(), context.clone()
     strange = _strangeness(frames, scroll)
-    path = F.pad(scroll.cumsum(1), (0, 0, 1, 0)).numpy()
+    path = F.pad(scroll.cumsum(1), (0, 0, 1, 0)).cpu().numpy()
     rows, length, _, *whole = frames.shape
     sudden = torch.zeros(rows, length, *whole, dtype=torch.bool)
     for row in range(rows):
@@ -82,13 +82,13 @@ def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Ge
                 sudden[row, t, *inside] = ~known[shown]
                 known = torch.zeros_like(known)
                 known[shown] = True
-    return frames, context, sudden
+    return frames, context, sudden.to(frames.device)
 
 
 def _strangeness(frames: Tensor, scroll: Tensor) -> np.ndarray:
     """How far each pixel is from the frame before, moved along: float [B, T, H, W], 0 in the first frame."""
     moved = move(frames[:, :-1].flatten(0, 1), scroll.flatten(0, 1)).unflatten(0, scroll.shape[:2])
-    return F.pad((frames[:, 1:] - moved).abs().amax(2), (0, 0, 0, 0, 1, 0)).numpy()
+    return F.pad((frames[:, 1:] - moved).abs().amax(2), (0, 0, 0, 0, 1, 0)).cpu().numpy()
 
 
 def _scenery(

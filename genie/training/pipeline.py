@@ -62,8 +62,10 @@ def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> Non
 class Pipeline:
     """One training run on one dataset in one folder."""
 
-    def __init__(self, dataset: Dataset, run: Path, settings: Settings, console: Console | None = None) -> None:
-        self.dataset, self.run, self.settings = dataset, run, settings
+    def __init__(
+        self, dataset: Dataset, run: Path, settings: Settings, console: Console | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        self.dataset, self.run, self.settings, self.device = dataset, run, settings, device
         self.console = console or Console()
         resolution = dataset.info.resolution
         latent, recorded = settings.latent_actions.actions, len(dataset.info.action_names)
@@ -177,12 +179,13 @@ class Pipeline:
                 validation_clips=min(24, settings.validation_clips),
                 planted_share=settings.tokenizer_planted,
             )
-            return TokenizerObjective(self.dataset, self.tokenizer_config, data)
+            return TokenizerObjective(self.dataset, self.tokenizer_config, data, self.device)
         if stage == "latent_actions":
             return LatentObjective(
                 self.dataset,
                 self.latent_config,
                 LatentData(rows=rows, skip=settings.skip, seed=settings.seed, validation_clips=4 * settings.validation_clips),
+                self.device,
             )
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
         self._encode(tokenizer, latent_actions)
@@ -193,7 +196,8 @@ class Pipeline:
         return self._dynamics_objective(tokenizer, latent_actions, rollouts)
 
     def _new_tokenizer(self) -> VideoTokenizer:
-        return VideoTokenizer(self.tokenizer_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        model = VideoTokenizer(self.tokenizer_config)
+        return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _tokenizer(self) -> VideoTokenizer:
         model = self._new_tokenizer()
@@ -201,7 +205,7 @@ class Pipeline:
         return model
 
     def _latent_actions(self) -> LatentActionModel:
-        model = LatentActionModel(self.latent_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = LatentActionModel(self.latent_config).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         load_model(self.run, "latent_actions", model)
         return model
 
@@ -217,7 +221,7 @@ class Pipeline:
         )
         return DynamicsObjective(
             self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling,
-            rollouts,
+            rollouts, self.device,
         )  # fmt: skip
 
     def _encode(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel) -> None:
@@ -239,7 +243,7 @@ class Pipeline:
         if "tokenizer" in settings.fine_tune:  # the codes that these dynamics were trained on
             tokenizer = self._new_tokenizer()
             adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
-        engine = TorchEngine(tokenizer, latent_actions, dynamics)
+        engine = TorchEngine(tokenizer, latent_actions, dynamics, self.device)
         length = max(settings.slots + 2, min(2 * settings.slots + 2, settings.token_length))
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)

@@ -104,6 +104,10 @@ class Settings(BaseModel):
         }
         return self.model_copy(update={"stages": {**self.stages, **changed}})
 
+    def with_rows(self, rows: int) -> Settings:
+        """The same settings with so many clips or sequences in each step of every stage."""
+        return self.model_copy(update={"stages": {name: stage.model_copy(update={"rows": rows}) for name, stage in self.stages.items()}})
+
     def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
         """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.
 
@@ -158,7 +162,7 @@ class Settings(BaseModel):
 def presets() -> dict[str, Settings]:
     """Named settings: `default`, `still` (a camera that stands still, things of a few pixels), `per-frame` (the published tokenizer, for
     comparison) and `smoke` (seconds, for tests)."""
-    still = TokenizerConfig(mode="per-frame", steady=True)  # a ball of two pixels is described where it is, not by where it was
+    still = TokenizerConfig(mode="per-frame", local=True)  # a ball of two pixels is described where it is, not by where it was
     small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {

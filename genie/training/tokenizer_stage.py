@@ -18,6 +18,7 @@ from genie.data.store import Dataset
 from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
 from genie.runtime.torch_engine import TorchCodec
+from genie.training.chance import normal_like
 from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.pieces import planted
@@ -54,28 +55,28 @@ class TokenizerObjective:
     name = "tokenizer"
     key_metric = "psnr"
 
-    def __init__(self, dataset: Dataset, config: TokenizerConfig, data: TokenizerData) -> None:
+    def __init__(self, dataset: Dataset, config: TokenizerConfig, data: TokenizerData, device: str | torch.device = "cpu") -> None:
         torch.manual_seed(data.seed)
-        self.model = VideoTokenizer(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._data = data
+        self.model = VideoTokenizer(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._data, self._device = data, device
         self._stream = ClipStream(dataset.split("train"), data.rows, data.unroll, data.walk, data.skip, data.seed)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
-        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed))
-        self._carried = torch.zeros(data.rows, 3, *config.resolution)
+        self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
+        self._carried = torch.zeros(data.rows, 3, *config.resolution, device=device)
 
     def batch(self, step: int) -> tuple[Clips, np.ndarray]:
         return self._stream.batch(step)
 
     def loss(self, batch: tuple[Clips, np.ndarray], generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         clips, fresh = batch
-        frames = to_float(torch.from_numpy(clips.frames))
-        previous = torch.where(torch.from_numpy(fresh)[:, None, None, None], frames[:, 0], self._carried)
+        frames = to_float(torch.from_numpy(clips.frames).to(self._device))
+        previous = torch.where(torch.from_numpy(fresh).to(self._device)[:, None, None, None], frames[:, 0], self._carried)
         amount = torch.rand((len(frames), 2, 1, 1, 1), generator=generator)
         amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
-        previous = previous + amount * torch.randn(previous.shape, generator=generator)
+        previous = previous + amount.to(self._device) * normal_like(previous, generator)
         if self._data.planted_share and torch.rand((), generator=generator) < self._data.planted_share:
             frames, previous = self._planted(frames, previous, generator)
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=self._device)
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
             previous = move(previous, self.model.measure(previous.detach(), frames[:, t]))
@@ -133,7 +134,7 @@ class TokenizerObjective:
         return {"frames": self._carried}
 
     def restore(self, carried: dict[str, Tensor]) -> None:
-        self._carried = carried["frames"]
+        self._carried = carried["frames"].to(self._device)
 
 
 def penalty(error: Tensor) -> Tensor:
@@ -150,7 +151,7 @@ def hearsay(values: Tensor, generator: torch.Generator) -> Tensor:
     rows, _, height, width = values.shape
     amount = torch.rand((rows, 2), generator=generator)
     amount = torch.where(amount[:, 0] < HEARSAY_SHARE, amount[:, 1] * HEARSAY, 0.0)
-    wrong = torch.rand((rows, height, width), generator=generator) < amount[:, None, None]
+    wrong = (torch.rand((rows, height, width), generator=generator) < amount[:, None, None]).to(values.device)
     cells = values.detach().permute(0, 2, 3, 1).flatten(0, 2)
-    other = cells[torch.randperm(len(cells), generator=generator)].unflatten(0, (rows, height, width)).permute(0, 3, 1, 2)
+    other = cells[torch.randperm(len(cells), generator=generator).to(cells.device)].unflatten(0, (rows, height, width)).permute(0, 3, 1, 2)
     return torch.where(wrong[:, None], other, values)

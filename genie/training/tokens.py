@@ -65,11 +65,12 @@ def encode_dataset(
     starts = np.random.default_rng([plan.seed, 11]).permutation(sampler.spread_starts(walks))
     codec = TorchCodec(tokenizer, latent_actions)
     arrays = _arrays(group, walks, plan.length, tokenizer.config.resolution, codec.token_shape, create=done == 0)
-    bf16 = plan.bf16 and gains_by_bf16(torch.device("cpu"))
+    device = next(tokenizer.parameters()).device
+    bf16 = plan.bf16 and gains_by_bf16(device)
     while done < walks:
         block = starts[done : done + BLOCK]
         clips = sampler.read(block)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             made, tokens = codec.unrolled(clips.frames)
         part = slice(done, done + len(block))
         arrays["frames"][part] = made
@@ -95,7 +96,7 @@ def fingerprint(*models: nn.Module) -> str:
     for model in models:
         for name, value in model.state_dict().items():
             digest.update(name.encode())
-            digest.update(value.contiguous().numpy().tobytes())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

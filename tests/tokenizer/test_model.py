@@ -87,8 +87,27 @@ def test_a_decoder_that_keeps_all_shows_the_frame_before_and_begins_with_little_
         assert torch.equal(keeping.decode(past, codes), past)
 
 
-def test_a_world_that_is_neither_steady_nor_keeps_is_written_as_before() -> None:
-    assert not {"steady", "keeps"} & set(TokenizerConfig().model_dump())
+def test_a_local_code_says_what_is_in_its_cell_and_is_heard_only_near_it() -> None:
+    torch.manual_seed(0)
+    model = VideoTokenizer(TokenizerConfig(mode="per-frame", resolution=(96, 96), local=True, **SMALL)).eval()
+    with torch.no_grad():
+        for block in (block for stack in model.decoder.stacks for block in stack.blocks):
+            block.second.weight.normal_(std=0.1)  # blocks begin as the identity
+        model.to_codes[1].weight.mul_(20)
+        field = torch.zeros(1, 3, 96, 96)
+        there = field.clone()
+        there[..., 10:12, 20:23] = 1.0  # in the second row of cells, the third of a row: the first position, its code at the right
+        elsewhere = torch.roll(there, (16, 32), (2, 3))
+        empty, codes, moved = (model.encode(field, frame) for frame in (field, there, elsewhere))
+        assert len(torch.unique(empty)) == 1
+        assert (codes != empty).nonzero().tolist() == [[0, 1, 2]]
+        assert (moved != empty).nonzero().tolist() == [[0, 6 + 3, 2]] and moved[0, 9, 2] == codes[0, 1, 2]
+        changed = (model.decode(field, codes) != model.decode(field, empty)).any(1)[0]
+        assert changed[8:16, 16:24].any() and not changed[56:].any() and not changed[:, 64:].any()
+
+
+def test_a_world_that_is_neither_steady_nor_local_nor_keeps_is_written_as_before() -> None:
+    assert not {"steady", "local", "keeps"} & set(TokenizerConfig().model_dump())
     made = TokenizerConfig.model_validate(TokenizerConfig(steady=True, keeps=True).model_dump())
     assert made.steady and made.keeps
 

@@ -26,6 +26,7 @@ from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
 from genie.runtime.torch_engine import TorchEngine
+from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import MODEL_FILE, Plan
@@ -62,6 +63,40 @@ def test_code_use_and_changed_pixels_are_in_the_tokenizers_log(smoke_run: Path) 
     assert {"code_perplexity", "codes_used", "psnr_changed_pixels", "psnr", "psnr_copy"} <= validation.keys()
     latent = json.loads((smoke_run / "latent_actions" / "validation.jsonl").read_text().splitlines()[-1])
     assert {"codes_in_use", "mutual_information_bits", "action_accuracy", "left_or_right_accuracy"} <= latent.keys()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: training on one is tested where one is")
+def test_a_gpu_learns_the_same_lessons_and_its_run_goes_on_without_one(smoke_run: Path, dataset: Dataset, tmp_path: Path) -> None:
+    settings = presets()["smoke"].bounded(None, 6)
+    run = tmp_path / "run"
+    assert Pipeline(dataset, run, open_run(run, dataset, settings), device="cuda").train() is not None
+    for stage in ("tokenizer", "latent_actions"):  # the dynamics learns from codes that rounding may have made others
+        for here, there in zip(log_of(run, stage)[:3], log_of(smoke_run, stage), strict=False):
+            assert here["loss"] == pytest.approx(there["loss"], rel=0.05), stage
+    longer = open_run(run, dataset, settings.bounded(None, 8, "dynamics"))
+    Pipeline(dataset, run, longer).learn("dynamics")
+    assert log_of(run, "dynamics")[-1]["step"] == 8
+
+
+def test_noise_is_chances_own_and_the_same_again() -> None:
+    x = torch.zeros(64, 64)
+    made = [normal_like(x, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
+    assert abs(made[0].mean()) < 0.1 and abs(made[0].std() - 1) < 0.1
+
+
+def test_a_run_is_given_more_rows_in_every_stage(dataset_path: Path, tmp_path: Path) -> None:
+    asked = ["train", str(dataset_path), "--out", str(tmp_path / "run"), "--preset", "smoke", "--stage", "latent_actions"]
+    ended = CliRunner().invoke(app, [*asked, "--steps", "1", "--rows", "7"])
+    assert ended.exit_code == 0, ended.output
+    assert {stage.rows for stage in read_settings(tmp_path / "run").stages.values()} == {7}
+
+
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(dataset_path: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    ended = CliRunner().invoke(app, ["train", str(dataset_path), "--out", str(tmp_path / "run"), "--device", "cuda"])
+    assert "no NVIDIA GPU" in str(ended.exception or ended.output) and not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class LatentActionConfig(BaseModel):
     blocks: int = Field(default=1, ge=1, le=8)
     reach_rows: int = Field(default=0, ge=0, le=64)  # pixels of a quarter-size picture that it can scroll down or up in one frame
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: codes are not asked where the picture goes
+    pooled: bool = False  # the encoder's features are averaged over the picture: a code says what moved and how, not where
     spread: bool = False  # what tells moments apart is scaled up before it is quantised: for a still camera, under which it is little
 
     @property
@@ -40,7 +41,10 @@ class LatentActionConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A world that does not use these is written, and its weights are named, as before there were any."""
-        unused = (*(() if self.scrolls else ("reach_rows", "reach_columns")), *(() if self.spread else ("spread",)))
+        unused = (
+            *(() if self.scrolls else ("reach_rows", "reach_columns")),
+            *(name for name in ("pooled", "spread") if not getattr(self, name)),
+        )
         return {name: value for name, value in dump(self).items() if name not in unused}
 
     @model_validator(mode="after")

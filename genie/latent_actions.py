@@ -76,9 +76,10 @@ class LatentActionModel(nn.Module):
         positions = self.grid[0] * self.grid[1]
         self.encoder = Pyramid(9, config.width, config.blocks, self.SCALES)
         self.motion = QuarterMotion(config) if config.scrolls else None
+        seen = config.width * (1 if config.pooled else positions) + (self.motion.features if self.motion else 0)
         self.to_code = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(config.width * positions + (self.motion.features if self.motion else 0), 4 * config.code_width),
+            nn.Linear(seen, 4 * config.code_width),
             nn.SiLU(),
             nn.Linear(4 * config.code_width, config.code_width),
             *([nn.BatchNorm1d(config.code_width, affine=False)] if config.spread else []),
@@ -135,6 +136,8 @@ class LatentActionModel(nn.Module):
 
     def _latent(self, before: Tensor, frame: Tensor, after: Tensor) -> Tensor:
         features = F.silu(self.encoder(torch.cat([before, frame, after], dim=1))[-1])
+        if self.config.pooled:
+            features = features.mean((2, 3))
         if self.motion:
             features = torch.cat([features.flatten(1), self.motion(frame, after).to(features.dtype)], dim=1)
         return self.to_code(features).float()

@@ -100,6 +100,16 @@ def surface_of(frame: np.ndarray) -> pygame.Surface:
     return pygame.surfarray.make_surface(np.swapaxes(frame, 0, 1))
 
 
+def thumb_width(frame: np.ndarray, high: int) -> int:
+    """How wide a frame is that is shown so many pixels high."""
+    return max(1, round(high * frame.shape[1] / frame.shape[0]))
+
+
+def thumbnail(frame: np.ndarray, high: int) -> pygame.Surface:
+    """A frame as a surface so many pixels high, in its own proportions."""
+    return pygame.transform.scale(surface_of(frame), (thumb_width(frame, high), high))
+
+
 def enlarged(frame: np.ndarray, scale: int) -> pygame.Surface:
     """A frame as a surface, each pixel `scale` pixels a side."""
     return pygame.transform.scale(surface_of(frame), (frame.shape[1] * scale, frame.shape[0] * scale))

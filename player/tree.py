@@ -12,11 +12,11 @@ import pygame
 from genie.sessions.format import Branch
 from player import theme as look
 from player.app import App
-from player.picture_files import surface_of
+from player.picture_files import thumb_width, thumbnail
 from player.theme import Theme
 from player.widgets import Widget
 
-THUMB = 44  # pixels a side
+THUMB = 44  # pixels high
 ROLL = 6  # pixels high, of one action in the piano roll
 LEFT = 170  # pixels for the names of branches, at normal letters
 PICTURED = 60  # branches that have thumbnails at most, and the cursor's: a picture takes its time
@@ -44,8 +44,8 @@ class Overview:
     hidden: int  # pruned branches
 
 
-def overview(app: App, pruned: bool, thumbs: int) -> Overview:
-    """Read the tree (model thread)."""
+def overview(app: App, pruned: bool, width: int) -> Overview:
+    """Read the tree, with as many thumbnails as find room in so many pixels (model thread)."""
     session = app.model.settle()
     tree = session.tree
     end = max(1, max(branch.end for branch in tree))
@@ -57,7 +57,7 @@ def overview(app: App, pruned: bool, thumbs: int) -> Overview:
     while number not in line:
         line.add(number)
         number = tree[number].parent or 0
-    every = max(1, -(-end // thumbs))
+    every = max(1, -(-end // max(4, width // (thumb_width(session.frame, THUMB) + 6))))
     rows: list[Row] = []
     waiting = [(tree[0], 0)]
     while waiting:
@@ -162,7 +162,7 @@ class Tree(Widget):
             pygame.draw.line(surface, colour, (first, y + THUMB + 3), (max(first + 3, last), y + THUMB + 3), 3)
             for index, picture in row.thumbs:
                 x = left + round(index * each)
-                surface.blit(pygame.transform.scale(surface_of(picture), (THUMB, THUMB)), (x, y + 1))
+                surface.blit(thumbnail(picture, THUMB), (x, y + 1))
             self._draw_roll(surface, row, left, y + THUMB + 7, each)
         for mark in self.seen.bookmarks:
             if mark.parent in tops:
@@ -191,7 +191,8 @@ class Tree(Widget):
 
     def _each(self, theme: Theme) -> float:
         """Pixels a frame."""
-        return max(0.05, (self.rect.width - self._left(theme) - THUMB - 10) / self.seen.end)
+        wide = max((thumb_width(picture, THUMB) for row in self.seen.rows for _, picture in row.thumbs[:1]), default=THUMB)
+        return max(0.05, (self.rect.width - self._left(theme) - wide - 10) / self.seen.end)
 
     def row_height(self, theme: Theme) -> int:
         """Pixels a row."""

@@ -119,3 +119,27 @@ def test_under_a_still_camera_what_differs_is_scaled_up() -> None:
 
     assert likeness(spread=False) > 0.95
     assert abs(likeness(spread=True)) < 0.7
+
+
+def test_pooled_codes_say_how_a_thing_moved_and_not_where() -> None:
+    def frames(place: tuple[int, int], step: int) -> list[torch.Tensor]:
+        made = []
+        for t in range(3):
+            frame = torch.full((1, 3, 96, 96), -0.5)
+            y, x = place[0] + step * t, place[1]
+            frame[..., y : y + 8, x : x + 2] = 0.5
+            made.append(frame)
+        return made
+
+    torch.manual_seed(0)
+    for pooled in (True, False):
+        model = LatentActionModel(LatentActionConfig(resolution=(96, 96), width=16, pooled=pooled)).eval()
+        with torch.no_grad():
+            up, down, elsewhere = (model._latent(*frames(*way)) for way in (((48, 40), -3), ((48, 40), 3), ((64, 56), 3)))
+        near, far = (down - elsewhere).norm(), (down - up).norm()
+        assert (near < 0.1 * far) == pooled  # not nought: the picture's edges are near
+
+
+def test_a_model_that_is_not_pooled_is_written_as_before() -> None:
+    assert not {"pooled", "spread"} & set(LatentActionConfig().model_dump())
+    assert LatentActionConfig.model_validate(LatentActionConfig(pooled=True).model_dump()).pooled

@@ -67,12 +67,17 @@ class Pyramid(nn.Module):
 
 class Cells(nn.Module):
     """An image [B, C, H, W] -> features [B, D, H/side, W/side] of each square cell by itself: equal cells have equal ones, wherever they
-    are and whatever stands beside them. A list of one scale, as a pyramid's."""
+    are and whatever stands beside them. A list of one scale, as a pyramid's.
+
+    Nearly all cells of a still camera show nothing but its background. What they have in common is taken away, and what is left, which is
+    little in any one, is brought to a variance of one over all of them: so a ball of two pixels is a strong signal.
+    """
 
     def __init__(self, channels: int, width: int, side: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 4 * width, side, stride=side),
+            nn.BatchNorm2d(4 * width),
             nn.SiLU(),
             nn.Conv2d(4 * width, 4 * width, 1),
             nn.SiLU(),

@@ -72,12 +72,16 @@ class VideoTokenizer(nn.Module):
 
     def quantize(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
         """float [B, 3, H, W] twice -> quantised values [B, D, h, w] (differentiable) and codes int64 [B, N, G]."""
+        values, codes = self.cells(previous, frame)
+        return values, rearrange(codes, "b (h p) (w q) g -> b (h w) (p q g)", h=self.config.grid[0], **self._fold)
+
+    def cells(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise, with the codes where their cells are, int64 [B, h, w, codes of a cell]; local codes come from a picture of any size."""
         image = torch.cat([previous, frame], dim=1) if self.config.mode == "context" else frame
         values = self.to_codes(F.silu(self.encoder(image)[-1])).float()
         rows = values.shape[-2]
         quantised, codes = self.quantizer(rearrange(values, "b d h w -> b (h w) d"))
-        folded = rearrange(codes, "b (h p w q) g -> b (h w) (p q g)", h=self.config.grid[0], **self._fold)
-        return rearrange(quantised, "b (h w) d -> b d h w", h=rows), folded.long()
+        return rearrange(quantised, "b (h w) d -> b d h w", h=rows), rearrange(codes, "b (h w) g -> b h w g", h=rows).long()
 
     def encode(self, previous: Tensor, frame: Tensor) -> Tensor:
         """float [B, 3, H, W] twice -> codes int64 [B, N, G]: what `frame` adds to `previous`."""

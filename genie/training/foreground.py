@@ -37,13 +37,33 @@ class Foreground:
         """Of the data that a sampler reads."""
         return cls(sampler.read(sampler.spread_starts(FRAMES), 1).frames[:, 0], device)
 
-    def weight(self, *frames: Tensor) -> Tensor | float:
+    def weight(self, *frames: Tensor, background: Tensor | None = None) -> Tensor | float:
         """Of a loss over pixels, from the frames float [B, 3, H, W] in [-1, 1] that it compares: more where any differs from the
-        background."""
+        background. Windows of frames come with the background of each."""
         if not self.still:
             return 1.0
-        differs = torch.stack([self._differs(frame.detach()) for frame in frames]).any(0)
-        return 0.5 + 0.5 / max(self.share, LEAST_SHARE) * differs
+        differs = torch.stack([self._differs(frame.detach(), background) for frame in frames]).any(0)
+        share = self.share if background is None else differs.float().mean().item()
+        return 0.5 + 0.5 / max(share, LEAST_SHARE) * differs
+
+    def windows(self, frames: Tensor, side: int, grid: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A square of each frame that has something in it, if the frame has: float [B, 3, H, W] -> [B, 3, side, side]; and its background.
+
+        They begin at multiples of `grid` pixels, and `side` is one.
+        """
+        batch, _, height, width = frames.shape
+        chance = torch.rand((batch, height * width), generator=generator).to(frames.device)
+        chosen = (self._differs(frames).flatten(1) + chance).argmax(1)  # any pixel that differs, else any at all
+        shift = torch.randint(side // grid, (2, batch), generator=generator).to(frames.device)
+        cuts = []
+        for full, place, moved in ((height, chosen // width, shift[0]), (width, chosen % width, shift[1])):
+            first = ((place // grid - moved) * grid).clamp(0, full - side)
+            cuts.append(first[:, None] + torch.arange(side, device=frames.device))
+        both = torch.stack([frames, self.background.expand_as(frames)])
+        index = torch.arange(batch, device=frames.device)[:, None, None]
+        cut = both.permute(1, 3, 4, 0, 2)[index, cuts[0][:, :, None], cuts[1][:, None]]  # [B, side, side, 2, 3]
+        frame, background = cut.permute(3, 0, 4, 1, 2).unbind(0)
+        return frame, background
 
     def cells(self, frames: Tensor, side: int) -> Tensor:
         """Where something is or has just been: float [B, T + 1, 3, H, W] -> bool [B, T, H / side, W / side], of the last T frames."""
@@ -51,5 +71,7 @@ class Foreground:
         there = F.max_pool2d(differs, side)[:, 0].unflatten(0, frames.shape[:2]) > 0
         return there[:, 1:] | there[:, :-1]
 
-    def _differs(self, frames: Tensor) -> Tensor:
-        return (frames.float() - self.background).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
+    def _differs(self, frames: Tensor, background: Tensor | None = None) -> Tensor:
+        return (frames.float() - (self.background if background is None else background)).abs().amax(
+            dim=1, keepdim=True
+        ) > CHANGED_LEVELS / 127.5

@@ -147,8 +147,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     ema = {name: value.clone() for name, value in model.state_dict().items()}
     if checkpoint.exists():
         state, saved = _restore(checkpoint, objective, optimizer)
-        for name, value in saved.items():
-            ema[name].copy_(value)
+        for name, averaged in saved.items():
+            ema[name].copy_(averaged)
         for log_name in ("log.jsonl", "validation.jsonl"):
             _truncate_log(folder / log_name, state.step)
 

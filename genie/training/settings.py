@@ -162,14 +162,16 @@ class Settings(BaseModel):
 def presets() -> dict[str, Settings]:
     """Named settings: `default`, `still` (a camera that stands still, things of a few pixels), `per-frame` (the published tokenizer, for
     comparison) and `smoke` (seconds, for tests)."""
-    still = TokenizerConfig(mode="per-frame", local=True)  # a ball of two pixels is described where it is, not by where it was
+    still = TokenizerConfig(
+        mode="per-frame", local=True, codes=8, levels=(4, 4, 4, 4)
+    )  # a ball of two pixels is described where it is, not by where it was
     small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),
         "still": Settings(
             tokenizer=still,
-            latent_actions=LatentActionConfig(spread=True),
+            latent_actions=LatentActionConfig(pooled=True, spread=True),
             dynamics={"width": 192, "context": 16},
             sampling=Sampling(temperature=0.1),
         ),

@@ -31,6 +31,9 @@ QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels,
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
 CODE_COST = 1e-2  # of the mean size of code values, under a still camera: where codes say nothing they are all to be the same one
+WINDOW = 32  # pixels a side of what a local tokenizer learns from, under a still camera: around what stands before the background
+WINDOWS = 2  # of each frame
+WHOLE_SHARE = 0.1  # of its batches are whole frames all the same
 HEARSAY = 0.3  # largest share of the cells whose codes the decoder's summary gets wrong
 HEARSAY_SHARE = 0.5  # of the rows
 
@@ -62,6 +65,7 @@ class TokenizerObjective:
         self._stream = ClipStream(dataset.split("train"), data.rows, data.unroll, data.walk, data.skip, data.seed)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)
         self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
+        self._in_windows = self._foreground.still and config.local and config.mode == "per-frame"
         self._carried = torch.zeros(data.rows, 3, *config.resolution, device=device)
 
     def batch(self, step: int) -> tuple[Clips, np.ndarray]:
@@ -76,6 +80,8 @@ class TokenizerObjective:
         previous = previous + amount.to(self._device) * normal_like(previous, generator)
         if self._data.planted_share and torch.rand((), generator=generator) < self._data.planted_share:
             frames, previous = self._planted(frames, previous, generator)
+        if self._in_windows and torch.rand((), generator=generator) >= WHOLE_SHARE:
+            return self._window_loss(frames.flatten(0, 1), generator)
         loss = torch.zeros((), device=self._device)
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
@@ -100,6 +106,23 @@ class TokenizerObjective:
             "codes_used_in_batch": float(used),
         }
         return loss / steps, numbers, steps * len(frames)
+
+    def _window_loss(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+        """The loss over windows of frames [B, 3, H, W], `WINDOWS` of each."""
+        side = min(WINDOW, *frames.shape[2:])
+        cut, background = self._foreground.windows(frames.repeat(WINDOWS, 1, 1, 1), side, self.model.config.code_stride, generator)
+        cut = cut.contiguous(memory_format=torch.channels_last)
+        values, codes = self.model.cells(cut, cut)
+        painted = self.model.decoder(values, None)
+        error = painted.float() - cut
+        weight = self._foreground.weight(cut, painted, background=background)
+        loss = (weight * penalty(error)).mean() + CODE_COST * values.abs().mean()
+        used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
+        return (
+            loss,
+            {"psnr_windows": psnr(127.5**2 * error.detach().square().mean().item()), "codes_used_in_batch": float(used)},
+            len(frames),
+        )
 
     @torch.no_grad()
     def _planted(self, frames: Tensor, previous: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,12 @@ from player.drift import DriftMeter
 from player.drivers import DRIVERS
 from player.hud import Hud, panel_width
 from player.model_thread import Shown
-from player.picture_files import surface_of
+from player.picture_files import surface_of, thumb_width, thumbnail
 from player.screen import Screen
 from player.settings import MODES
 from player.widgets import Button, Choice, Flow
 
-THUMB = 56  # pixels a side in the film strip
+THUMB = 56  # pixels high, in the film strip
 CALM = 0.25  # seconds between two pictures of fast play, with reduced flashing
 
 
@@ -145,13 +145,14 @@ class Play(Screen):
         bar.width = round(bar.width * min(1.0, shown.index / max(1, model.tip)))
         pygame.draw.rect(surface, look.ACCENT, bar, border_radius=2)
         self._thumbs = []
-        places = max(1, area.width // (THUMB + 8))
+        wide = thumb_width(shown.frame, THUMB)
+        places = max(1, area.width // (wide + 8))
         for number, (index, frame) in enumerate(model.strip[-places:]):
-            box = pygame.Rect(area.x + number * (THUMB + 8), area.y + 10, THUMB, THUMB)
-            surface.blit(pygame.transform.scale(surface_of(frame), box.size), box)
+            box = pygame.Rect(area.x + number * (wide + 8), area.y + 10, wide, THUMB)
+            surface.blit(thumbnail(frame, THUMB), box)
             surface.blit(theme.text(str(index), 16, look.DIM), (box.x, box.bottom + 1))
             self._thumbs.append((box, index))
-        left = area.x + len(self._thumbs) * (THUMB + 8) + 8
+        left = area.x + len(self._thumbs) * (wide + 8) + 8
         keys = self.app.keys
         tip = f"{keys.label('pause')}: pause and menu   {keys.label('help')}: help"
         if area.right - left > 100 and not self.app.inside(Pause):

@@ -15,7 +15,7 @@ from player.deeds import next_mark, reroll_many
 from player.jobs import Job
 from player.picture_files import surface_of
 from player.screen import Screen
-from player.tree import LEFT, THUMB, Overview, Tree, overview
+from player.tree import LEFT, Overview, Tree, overview
 from player.widgets import Button, Choice, Field, Flow, Picture, Text
 
 COUNTS = (1, 2, 3, 4, 6, 8)
@@ -46,9 +46,8 @@ class Timeline(Screen):
 
     def refresh(self) -> None:
         """Read the tree again."""
-        width = self.body.width
-        thumbs = max(4, (width - LEFT) // (THUMB + 6))
-        self.app.work(lambda: overview(self.app, self._pruned, thumbs), self._arrived, "overview")
+        width = self.body.width - LEFT
+        self.app.work(lambda: overview(self.app, self._pruned, width), self._arrived, "overview")
 
     def _arrived(self, seen: Overview) -> None:
         self.seen = seen

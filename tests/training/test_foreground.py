@@ -50,3 +50,24 @@ def test_cells_where_the_ball_is_or_was() -> None:
     assert cells.shape == (1, 2, 8, 8)
     assert cells[0, 0].nonzero().tolist() == [[0, 7]]
     assert cells[0, 1].nonzero().tolist() == [[0, 7], [3, 3], [3, 4], [4, 3], [4, 4]]
+
+
+def test_a_window_shows_the_ball_where_it_is_on_the_grid() -> None:
+    frames = still_camera()
+    foreground = Foreground(frames)
+    seen = to_float(torch.from_numpy(np.concatenate([frames[:40], frames[:1, ::-1, ::-1]])))
+    seen[-1] = foreground.background  # nothing in it: a window all the same
+    cut, background = foreground.windows(seen, 32, 8, torch.Generator().manual_seed(0))
+    assert cut.shape == background.shape == (41, 3, 32, 32)
+    assert torch.equal(cut[-1], background[-1])
+    places = set()
+    for frame, window in zip(seen[:-1], cut[:-1], strict=True):
+        assert (window > 0.8).all(0).sum() > 0
+        found = [(y, x) for y in range(0, 33, 8) for x in range(0, 33, 8) if torch.equal(frame[:, y : y + 32, x : x + 32], window)]
+        assert found
+        places.add(found[0])
+    assert len(places) > 4
+    weight = foreground.weight(cut, background=background)
+    assert isinstance(weight, torch.Tensor)
+    ball = (cut > 0.8).all(1, keepdim=True)
+    assert (weight * ball).sum().item() == pytest.approx((weight * ~ball).sum().item(), rel=0.1)

@@ -26,7 +26,8 @@ class TestShippedWorld:
         assert world.name == name and world.data_card is not None
         card = (SHIPPED[name] / CARD).read_text()
         assert world.data_card.licence in card and "## Marks" in card and "## Limits" in card
-        assert "research only" not in card
+        of_weights = "research only" if world.data_card.licence.startswith("research only") else "Apache-2.0"
+        assert f"weights: {of_weights}; trained on: {world.data_card.licence}" in card
 
     def test_it_starts_from_each_prompt_and_answers_every_key(self, name: str) -> None:
         world = genie.load_world(name, device="cpu")

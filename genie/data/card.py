@@ -15,6 +15,7 @@ from genie.errors import DatasetError
 
 CARD_FILE = "card.json"
 CARD_TEXT = "CARD.md"
+RESEARCH_ONLY = "research only"  # how such a licence begins
 MAX_CARD_BYTES = 2**22
 SCHEMA_VERSION = 1
 
@@ -71,6 +72,11 @@ class DatasetCard(BaseModel):
 def licence_known(licence: str) -> bool:
     """Whether anybody said under what terms data may be used."""
     return licence.strip().lower() not in ("", "unknown", "none", "?")
+
+
+def licence_of_weights(licence: str) -> str:
+    """Under what terms weights go that learned from data of this licence: what is for research only makes nothing that is for more."""
+    return RESEARCH_ONLY if licence.strip().lower().startswith(RESEARCH_ONLY) else "Apache-2.0"
 
 
 def parse_card(text: bytes | str, where: str) -> DatasetCard:

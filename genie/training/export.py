@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from genie.bundle import save_bundle
-from genie.data.card import DatasetCard, markdown
+from genie.data.card import DatasetCard, licence_of_weights, markdown
 from genie.data.store import DatasetInfo
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
@@ -44,7 +44,7 @@ def export_world(
     fields = {
         "name": info.name,
         "title": f"{info.name}, learned from {info.frames['train']:,} frames of gameplay",
-        "licence": f"weights: Apache-2.0; trained on: {info.licence}",
+        "licence": f"weights: {licence_of_weights(info.licence)}; trained on: {info.licence}",
         "frame_rate": info.game_rate / skip,
         "frame_skip": skip,
         "actions": actions,

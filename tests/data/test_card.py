@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import genie
-from genie.data.card import CARD_FILE, CARD_TEXT, licence_known, parse_card, read_card
+from genie.data.card import CARD_FILE, CARD_TEXT, licence_known, licence_of_weights, parse_card, read_card
 from genie.data.check import find_leaks, make_card, problems, write_card
 from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.errors import DatasetError
@@ -84,6 +84,11 @@ def test_a_level_in_both_splits_is_found(tmp_path: Path) -> None:
 def test_an_episode_that_hides_a_cut_is_found(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "d", [np.concatenate([walk(0), walk(1)]), walk(2)], [walk(9)])
     assert "1 cuts lie inside episodes" in wrong(dataset)
+
+
+def test_what_is_for_research_only_makes_weights_that_are() -> None:
+    assert licence_of_weights("MIT (procgen)") == "Apache-2.0"
+    assert licence_of_weights("Research only: the ROM is its owner's") == "research only"
 
 
 def test_an_action_nobody_took_and_an_unknown_licence_are_found(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def _weights(bundle: Bundle, name: str, model: nn.Module) -> dict[str, Tensor]:
 def _least_parameters(manifest: Manifest) -> dict[str, int]:
     """Parameters that each model has at the very least: those of its layers that a configuration can make large."""
     tokenizer, latent, dynamics = manifest.tokenizer, manifest.latent_actions, manifest.dynamics
-    summary = 2 * tokenizer.width * tokenizer.codes * len(tokenizer.levels) * tokenizer.positions
-    latent_positions = latent.resolution[0] // 16 * (latent.resolution[1] // 16)
+    summary = 0 if tokenizer.local else 2 * tokenizer.width * tokenizer.codes * len(tokenizer.levels) * tokenizer.positions
+    latent_positions = 1 if latent.pooled else latent.resolution[0] // 16 * (latent.resolution[1] // 16)
     tables = 2 * tokenizer.codes * tokenizer.vocabulary * dynamics.width
     return {
         "tokenizer": summary + 9 * tokenizer.width**2 * tokenizer.blocks,

@@ -172,8 +172,19 @@ def presets() -> dict[str, Settings]:
         "still": Settings(
             tokenizer=still,
             latent_actions=LatentActionConfig(pooled=True, spread=True),
-            dynamics={"width": 192, "context": 16},
+            dynamics={
+                "width": 128,
+                "layers": 4,
+                "frame_width": 48,
+                "context": 16,
+            },  # little happens, and seldom: more steps beat more weights
             sampling=Sampling(temperature=0.1),
+            stages={
+                "tokenizer": StageSettings(minutes=6, learning_rate=1.2e-3, rows=6),
+                "latent_actions": StageSettings(minutes=8, learning_rate=1e-3, rows=16),
+                "dynamics": StageSettings(minutes=45, learning_rate=1.2e-3, rows=3),
+            },
+            token_frames=80_000,
         ),
         "per-frame": Settings(tokenizer=TokenizerConfig.per_frame()),
         "smoke": Settings(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import genie
+from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.training.foreground import Foreground
+from genie.training.pipeline import Pipeline
+from genie.training.settings import open_run, presets
+from genie.world import open_bundle
 from tokenizer.model import to_float
 
 
@@ -71,3 +79,28 @@ def test_a_window_shows_the_ball_where_it_is_on_the_grid() -> None:
     assert isinstance(weight, torch.Tensor)
     ball = (cut > 0.8).all(1, keepdim=True)
     assert (weight * ball).sum().item() == pytest.approx((weight * ~ball).sum().item(), rel=0.1)
+
+
+def test_a_world_under_a_still_camera_is_trained_and_played(tmp_path: Path) -> None:
+    data = DatasetWriter(
+        tmp_path / "data",
+        DatasetInfo(
+            name="wanderer", resolution=(64, 64), game_rate=15.0, frame_skip=1, action_names=("noop", "on"),
+            frames={"train": 240, "held_out": 120}, recipe={}, licence="CC0",
+        ),
+    )  # fmt: skip
+    for split, count in (("train", 240), ("held_out", 120)):
+        for part in range(count // 60):
+            data.add(split, still_camera(), np.ones(60, np.uint8), np.zeros(60, np.float32), part + (split == "train") * 100)
+    data.close()
+    dataset = Dataset(tmp_path / "data")
+    small = {"dynamics": {"width": 32, "layers": 1, "frame_width": 16, "context": 4}, "slots": 4, "token_length": 9, "token_frames": 64}
+    settings = presets()["still"].bounded(None, 5).model_copy(update={**small, "validation_clips": 1})
+    pipeline = Pipeline(dataset, tmp_path / "run", open_run(tmp_path / "run", dataset, settings))
+    pipeline.learn()
+    world = pipeline.write_world()
+    losses = [json.loads(line) for line in (tmp_path / "run" / "tokenizer" / "log.jsonl").read_text().splitlines()]
+    assert any("psnr_windows" in line for line in losses)  # it learned from windows
+    manifest = open_bundle(world).manifest
+    assert manifest.tokenizer.local and manifest.latent_actions.pooled
+    assert genie.load_world(world, device="cpu", backend="torch").start(seed=2).step("on").shape == (64, 64, 3)

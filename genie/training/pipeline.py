@@ -178,6 +178,7 @@ class Pipeline:
                 seed=settings.seed,
                 validation_clips=min(24, settings.validation_clips),
                 planted_share=settings.tokenizer_planted,
+                code_cost=settings.code_cost,
             )
             return TokenizerObjective(self.dataset, self.tokenizer_config, data, self.device)
         if stage == "latent_actions":

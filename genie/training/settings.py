@@ -69,6 +69,9 @@ class Settings(BaseModel):
         "dynamics": StageSettings(minutes=65, learning_rate=1.2e-3, rows=3),
     }
     walk: int = Field(default=16, ge=1)  # tokenizer batches before a row jumps
+    code_cost: float = Field(
+        default=0.0, ge=0
+    )  # of the mean size of code values in the tokenizer's loss: where codes say nothing they become one
     tokenizer_planted: float = Field(default=0.0, ge=0, le=1)  # share of its batches with planted pieces (docs/research.md)
     dynamics_planted: float = Field(default=0.0, ge=0, le=1)  # likewise
     slots: int = Field(default=16, ge=2)  # frames of a dynamics sequence
@@ -184,6 +187,7 @@ def presets() -> dict[str, Settings]:
                 "latent_actions": StageSettings(minutes=8, learning_rate=1e-3, rows=16),
                 "dynamics": StageSettings(minutes=45, learning_rate=1.2e-3, rows=3),
             },
+            code_cost=1e-2,
             token_frames=80_000,
         ),
         "per-frame": Settings(tokenizer=TokenizerConfig.per_frame()),

@@ -30,7 +30,6 @@ ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
-CODE_COST = 1e-2  # of the mean size of code values, under a still camera: where codes say nothing they are all to be the same one
 WINDOW = 32  # pixels a side of what a local tokenizer learns from, under a still camera: around what stands before the background
 WINDOWS = 2  # of each frame
 WHOLE_SHARE = 0.1  # of its batches are whole frames all the same
@@ -49,6 +48,7 @@ class TokenizerData:
     seed: int = 0
     validation_clips: int = 24
     validation_frames: int = 33
+    code_cost: float = 0.0  # of the mean size of code values, beside the loss over pixels
     planted_share: float = 0.0  # of the batches have pieces planted that come, stay and go
 
 
@@ -94,8 +94,7 @@ class TokenizerObjective:
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
             squared_changed.append((error.detach().square() * changed).sum() / (3 * changed.sum()).clamp_min(1))
             loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
-            if self._foreground.still:
-                loss = loss + CODE_COST * values.abs().mean()
+            loss = loss + self._data.code_cost * values.abs().mean()
             previous = round_to_uint8_grid(painted.float())
         self._carried = previous.detach()
         steps = frames.shape[1] - 1
@@ -116,7 +115,7 @@ class TokenizerObjective:
         painted = self.model.decoder(values, None)
         error = painted.float() - cut
         weight = self._foreground.weight(cut, painted, background=background)
-        loss = (weight * penalty(error)).mean() + CODE_COST * values.abs().mean()
+        loss = (weight * penalty(error)).mean() + self._data.code_cost * values.abs().mean()
         used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
         return (
             loss,

@@ -36,6 +36,7 @@ from genie.training.settings import Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
+from tokenizer.model import to_float
 
 
 def log_of(run: Path, stage: str) -> list[dict]:
@@ -411,3 +412,22 @@ def test_the_tokenizer_can_be_trained_with_pieces_planted_in_the_scenery(dataset
         losses.append(objective.loss(objective.batch(0), generator)[0])
     assert all(loss.isfinite() for loss in losses)
     assert losses[0] != losses[1]
+
+
+def test_codes_that_cost_become_small_and_alike(dataset: Dataset) -> None:
+    config = TokenizerConfig(codes=4, width=16, blocks=1)
+    sizes, used = [], []
+    for cost in (0.0, 1.0):
+        objective = TokenizerObjective(dataset, config, TokenizerData(rows=2, code_cost=cost))
+        optimizer = torch.optim.AdamW(objective.model.parameters(), lr=3e-3)
+        for step in range(30):
+            loss, _, _ = objective.loss(objective.batch(step), torch.Generator().manual_seed(step))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        frames = to_float(torch.from_numpy(objective.batch(99)[0].frames))
+        with torch.no_grad():
+            values, codes = objective.model.quantize(frames[:, 0], frames[:, 1])
+        sizes.append(values.abs().mean())
+        used.append(len(torch.unique(codes)))
+    assert sizes[1] < 0.5 * sizes[0] and used[1] < used[0]

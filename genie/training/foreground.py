@@ -72,6 +72,5 @@ class Foreground:
         return there[:, 1:] | there[:, :-1]
 
     def _differs(self, frames: Tensor, background: Tensor | None = None) -> Tensor:
-        return (frames.float() - (self.background if background is None else background)).abs().amax(
-            dim=1, keepdim=True
-        ) > CHANGED_LEVELS / 127.5
+        background = self.background if background is None else background
+        return (frames.float() - background).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5

@@ -1,8 +1,9 @@
 """Stage one: the video tokenizer, trained unrolled on its own output.
 
 Each batch row walks along a long clip: three steps a batch with gradients through all of them, and its last frame carried into
-the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. If asked, pieces planted where
-the game never has them come, stay and go: then it keeps what a designer paints, and its own slips too.
+the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. If asked, pieces
+planted where the game never has them come, stay and go: then it keeps what a designer paints, and its own slips too. A tokenizer of single
+frames with local codes, under a still camera, learns from windows around what stands before the background instead.
 """
 
 from __future__ import annotations
@@ -117,11 +118,8 @@ class TokenizerObjective:
         weight = self._foreground.weight(cut, painted, background=background)
         loss = (weight * penalty(error)).mean() + self._data.code_cost * values.abs().mean()
         used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
-        return (
-            loss,
-            {"psnr_windows": psnr(127.5**2 * error.detach().square().mean().item()), "codes_used_in_batch": float(used)},
-            len(frames),
-        )
+        numbers = {"psnr_windows": psnr(127.5**2 * error.detach().square().mean().item()), "codes_used_in_batch": float(used)}
+        return loss, numbers, len(frames)
 
     @torch.no_grad()
     def _planted(self, frames: Tensor, previous: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

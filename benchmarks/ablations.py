@@ -38,7 +38,10 @@ from tokenizer.motion import move
 
 
 class Prepended(Dynamics):
-    """The action is one more position of its slot, before the others, and nothing else tells of it. It has no graph to roll out with."""
+    """The action is one more position of its slot, before the others; beside it only the head of the scrolls hears of it, as everywhere.
+
+    It has no graph to roll out with.
+    """
 
     def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, motion: Tensor | None = None) -> Tensor:
         x = self._embed(self.embed_frames(frames, motion), codes, known, actions) - self.action(actions)[:, :, None]
@@ -202,7 +205,7 @@ def main(
     out: Annotated[Path, typer.Option()],
     steps: int = 600,
     clips: int = 64,
-    only: Annotated[str, typer.Option(help="Variants, comma-separated; default: all.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="A variant; may be repeated. Default: all.")] = None,
     threads: int = 1,
 ) -> None:
     """Train every variant and print a table of them in Markdown."""
@@ -212,7 +215,9 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     file = out / "ablations.ndjson"
     rows = {row["variant"]: row for row in map(json.loads, file.read_text().splitlines())} if file.exists() else {}
-    for name in only.split(",") if only else VARIANTS:
+    for name in only or VARIANTS:
+        if name not in VARIANTS:
+            raise typer.BadParameter(f"there is no variant {name!r}; choose from {'; '.join(VARIANTS)}.")
         if name not in rows:
             console.print(f"[bold]{name}")
             rows[name] = run_variant(name, pipeline, out / name.replace(" ", "-").replace(",", ""), steps, clips, console)

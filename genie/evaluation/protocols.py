@@ -49,7 +49,6 @@ class Sizes:
     """How much is measured; everything follows the number of clips."""
 
     clips: int  # rollouts against the truth
-    tokenizer_clips: int
     judge_steps: int  # of training the inverse-dynamics model
     figure_steps: int  # of training a judge of figures, where a game needs one
     branches: int  # moments of the real game that are branched
@@ -63,7 +62,6 @@ class Sizes:
         share = clips / 64
         return cls(
             clips=clips,
-            tokenizer_clips=clips,
             judge_steps=int(np.clip(400 * share, 8, 2000)),
             figure_steps=int(np.clip(1200 * share, 8, 1200)),
             branches=int(np.clip(32 * share, 2, 512)),

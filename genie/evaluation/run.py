@@ -175,6 +175,17 @@ class _Evaluation:
         return self.workspace.arrays(f"rollouts_{kind}", make)["frames"]
 
     @cached_property
+    def round_trip(self) -> dict[str, np.ndarray]:
+        """What the tokenizer makes of the real clips, unrolled on its own output: "frames" and "codes"."""
+
+        def make() -> dict[str, np.ndarray]:
+            codec = self.world.engine.codec
+            made, tokens = codec.unrolled(self.material.frames)
+            return {"frames": made, "codes": codec.codes(tokens).astype(np.int32)}
+
+        return self.workspace.arrays("round_trip", make)
+
+    @cached_property
     def short(self) -> dict[str, np.ndarray]:
         """uint8 [B, H, W, 3] `DELTA_STEPS` on, under random actions: of each kind twice."""
 
@@ -203,12 +214,8 @@ class _Evaluation:
     def _tokenizer(self) -> Section:
         self.progress("tokenizer", 0, 1)
         vocabulary = self.world.manifest.tokenizer.vocabulary
-        part = self.sizes.tokenizer_clips
-        clips, episodes = self.material.frames[:part], self.material.episodes[:part]
-        codec = self.world.engine.codec
-        made, tokens = codec.unrolled(clips)
-        section = fidelity.tokenizer_section(clips, episodes, made, codec.codes(tokens), vocabulary, self.seed)
-        self.workspace.arrays("round_trip", lambda: {"frames": made})
+        clips, made = self.material.frames, self.round_trip["frames"]
+        section = fidelity.tokenizer_section(clips, self.material.episodes, made, self.round_trip["codes"], vocabulary, self.seed)
         return section.model_copy(update={"pictures": (pictures.round_trip(self.workspace.folder, clips, made),)})
 
     def _horizons(self) -> Section:
@@ -356,10 +363,15 @@ class _Evaluation:
 
     def _drift(self) -> Section:
         frames = self.long["frames"]
+        painted = staying_power.chosen_frames(self.round_trip["frames"])["looks"]
+        episodes = self.material.episodes
+        episodes = episodes if len(np.unique(episodes % 2)) == 2 else np.arange(len(episodes))
+        painted_episodes = np.repeat(episodes, painted.shape[1])
+        painted = painted.reshape(-1, *painted.shape[-3:])
 
         def make() -> dict[str, np.ndarray]:
             real = {"real": self.real["reference"], "control": self.real["control"], "walked": self.real["walked"]}
-            chosen = staying_power.chosen_frames(frames) | real
+            chosen = staying_power.chosen_frames(frames) | real | {"painted": painted}
             flat = {name: part.reshape(-1, *part.shape[-3:]) for name, part in chosen.items()}
             total, done, found = sum(len(part) for part in flat.values()), 0, {}
             for name, part in flat.items():
@@ -372,7 +384,9 @@ class _Evaluation:
         batch = len(frames)
         counts = {"windows": batch, "looks": batch, "walked": len(self.real["walked"])}
         seen = seen | {name: seen[name].reshape(count, -1, seen[name].shape[-1]) for name, count in counts.items()}
-        long = staying_power.Long(frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"])
+        long = staying_power.Long(
+            frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"], painted, painted_episodes
+        )
         section = staying_power.drift_section(long, seen, self.world.manifest.tokenizer.vocabulary, self.seed)
         return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, frames),)})
 
@@ -409,9 +423,7 @@ class _Evaluation:
         probe = self._learned(probe) if isinstance(probe, permanence.LearnedProbe) else probe
         long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
         clips = {"truth": self.material.frames, "world": self.rollouts(self.main), "blind": self.rollouts("random")}
-        trip = self.workspace.arrays("round_trip", lambda: {"frames": self.world.engine.codec.unrolled(self.material.frames)[0]})["frames"]
-        if len(trip) == len(self.material.frames):
-            clips["tokenizer"] = trip[:, self.prompt_frames :]
+        clips["tokenizer"] = self.round_trip["frames"][:, self.prompt_frames :]
         codec = self.world.engine.codec
         motion = self.workspace.arrays("motion", lambda: {"motion": codec.motion(codec.encode(self.material.frames))})["motion"]
         seen = seen_since(motion, self.prompt_frames, self.world.resolution, 1)

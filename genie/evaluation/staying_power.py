@@ -18,7 +18,8 @@ WINDOW = 4  # frames of each rollout that stand for a horizon …
 WINDOW_STEP = 4  # … every so many frames, the last at the horizon
 JUDGED_EVERY = 16  # frames between two looks for a collapse
 COLLAPSE_LOOKS = 4  # looks in a row that must be outside what real frames reach
-OUTSIDE = 0.99  # quantile of real frames' distances to the reference that a look must exceed
+OUTSIDE = 0.99  # quantile of the distances to the reference, of real frames or of the tokenizer's, that a look must exceed
+LEAST_OUTLINES = 0.5  # of what real frames show at least: a tokenizer that loses more sets no lower mark
 COLOUR_LEVELS = 16  # a channel, for colour entropy
 OUTLINE_LEVELS = 24  # of brightness, that two neighbouring pixels of an outline differ by
 RETURN_SLACK = 4  # frames more on the way back than on the way out
@@ -158,6 +159,29 @@ def half_life(times: np.ndarray, frames: int) -> float:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What frames of a game reach, as real ones or as its tokenizer paints them; beyond it a frame is of something else."""
+
+    known: np.ndarray  # features [M, D]
+    distance: float  # to the nearest of them, at most
+    outlines: float  # at least
+
+    @classmethod
+    def of(cls, known: np.ndarray, others: list[np.ndarray], shown: list[np.ndarray]) -> Limits:
+        """From features to compare with [M, D], and kinds of other frames, real ones first: features [K, D], outlines [K] of each kind.
+
+        The kind that is farthest off, or shows least, decides.
+        """
+        far = max(float(np.quantile(nearest(part, known), OUTSIDE)) for part in others)
+        least = [float(np.quantile(part, 1 - OUTSIDE)) for part in shown]
+        return cls(known, far, max(min(least), LEAST_OUTLINES * least[0]))
+
+    def outside(self, found: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """Which frames are beyond, from their features [N, D] and outlines [N]."""
+        return (nearest(found, self.known) > self.distance) | (shown < self.outlines)
+
+
+@dataclass(frozen=True)
 class Long:
     """Long rollouts, ready to be judged."""
 
@@ -166,13 +190,15 @@ class Long:
     real: np.ndarray  # uint8 [M, H, W, 3], the reference
     control: np.ndarray  # uint8 [K, H, W, 3], real frames of other episodes
     control_episodes: np.ndarray  # int [K]
+    painted: np.ndarray  # uint8 [P, H, W, 3], what the tokenizer makes of real frames, unrolled
+    painted_episodes: np.ndarray  # int [P]; those of even ones join the reference, the others the control
 
 
 def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed: int = 0) -> Section:
     """Distances, entropies and collapse of long rollouts.
 
     Args:
-        seen: features of `real`, `control`, `walked` [R, WINDOW, D] (real frames, as far apart as a window's), `windows`
+        seen: features of `real`, `control`, `painted`, `walked` [R, WINDOW, D] (real frames, as far apart as a window's), `windows`
             [B, horizons · WINDOW, D] and `looks` [B, L, D] (see `chosen_frames`).
     """
     batch, length = long.frames.shape[:2]
@@ -184,11 +210,16 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     real_frechet, real_kernel = (far.estimate for far in distances(walked.reshape(len(stretches), -1), seen["real"], stretches, seed))
     away = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
     pairs = [(fre.estimate, ker.estimate) for fre, ker in away]
-    far = nearest(seen["looks"].reshape(-1, seen["looks"].shape[-1]), seen["real"]).reshape(batch, -1)
-    strange = far > np.quantile(nearest(seen["control"], seen["real"]), OUTSIDE)
     real_outlines = outlines(long.control)
-    empty = outlines(chosen_frames(long.frames)["looks"]) < np.quantile(real_outlines, 1 - OUTSIDE)
-    times = collapse_times(strange | empty)
+    painted, painted_outlines, odd = seen["painted"], outlines(long.painted), long.painted_episodes % 2 == 1
+    strict = Limits.of(seen["real"], [seen["control"]], [real_outlines])
+    known = np.concatenate([seen["real"], painted[~odd]])
+    limits = Limits.of(known, [seen["control"], painted[odd]], [real_outlines, painted_outlines[odd]])
+    looks = chosen_frames(long.frames)["looks"]
+    beyond = limits.outside(seen["looks"].reshape(-1, seen["looks"].shape[-1]), outlines(looks).ravel())
+    times = collapse_times(beyond.reshape(batch, -1))
+    paint = mean_of(strict.outside(painted, painted_outlines).astype(float), long.painted_episodes, seed)
+    other = mean_of(strict.outside(seen["control"], real_outlines).astype(float), long.control_episodes, seed)
     life = interval(np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed)]), batch)
     alive = {h: mean_of((times > h).astype(float), np.arange(batch), seed) for h in horizons}
     colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
@@ -196,7 +227,10 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     detail = {h: mean_of(outlines(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
     real_detail = mean_of(real_outlines, long.control_episodes, seed)
     real_colour = mean_of(colour_entropy(long.control), long.control_episodes, seed)
-    metrics = []
+    metrics = [
+        Metric(name="painted_outside", title="the tokenizer's round trips that differ from all real frames", better="lower", world=paint,
+               real=other, note="where many do, a collapse is judged by the tokenizer's pictures more than by the game's")
+    ]  # fmt: skip
     for h, (fre, ker) in zip(horizons, pairs, strict=True):
         last = h == horizons[-1]
         metrics += [
@@ -253,7 +287,7 @@ def chosen_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
     """Frames of long rollouts that features are needed of: windows [B, horizons · WINDOW, …] and looks [B, L, …]."""
     length = frames.shape[1]
     windows = [index for horizon in reported(length) for index in window_frames(horizon)]
-    looks = range(JUDGED_EVERY - 1, length, JUDGED_EVERY)
+    looks = range(min(JUDGED_EVERY, length) - 1, length, JUDGED_EVERY)
     return {"windows": frames[:, windows], "looks": frames[:, list(looks)]}
 
 

@@ -120,22 +120,23 @@ def test_moments_where_the_real_game_makes_no_difference_are_not_judged() -> Non
     assert found["contrast_cosine_left_or_right"].blind.value == pytest.approx(0.0)  # type: ignore[union-attr]
 
 
-def walking(count: int, frames: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A square on a 16 × 16 picture that obeys `NAMES`: uint8 [count, frames, 16, 16, 3] and int [count, frames - 1]."""
+def walking(count: int, frames: int, seed: int, side: int = 16, wide: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """A piece 4 × `wide` pixels that obeys `NAMES`: uint8 [count, frames, side, side, 3] and int [count, frames - 1]."""
     rng = np.random.default_rng(seed)
     actions = rng.integers(0, 3, (count, frames - 1))
     steps = np.array([-1, 1, 0])[actions]
-    place = 8 + np.concatenate([np.zeros((count, 1), int), steps.cumsum(1)], axis=1)
-    shown = np.full((count, frames, 16, 16, 3), 30, np.uint8)
+    place = side // 2 + np.concatenate([np.zeros((count, 1), int), steps.cumsum(1)], axis=1)
+    shown = np.full((count, frames, side, side, 3), 30, np.uint8)
     for clip, t in np.ndindex(count, frames):
-        shown[clip, t, 5:9, (place[clip, t] + np.arange(3)) % 16] = 220
+        shown[clip, t, 5:9, (place[clip, t] + np.arange(wide)) % side] = 220
     return shown, actions
 
 
-def test_the_judge_learns_real_actions_and_tells_obedient_from_deaf_rollouts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "wide", "steps"), [(16, 3, 60), (56, 1, 60)], ids=["a square", "a speck on a large picture"])
+def test_the_judge_learns_real_actions_and_tells_obedient_from_deaf_rollouts(tmp_path: Path, side: int, wide: int, steps: int) -> None:
     info = DatasetInfo(
         name="square",
-        resolution=(16, 16),
+        resolution=(side, side),
         game_rate=15,
         action_names=NAMES,
         frames={"train": 2000, "held_out": 20},
@@ -144,14 +145,14 @@ def test_the_judge_learns_real_actions_and_tells_obedient_from_deaf_rollouts(tmp
     )
     writer = DatasetWriter(tmp_path / "square", info)
     for split, count in (("train", 100), ("held_out", 1)):
-        frames, actions = walking(count, 20, seed=count)
+        frames, actions = walking(count, 20, count, side, wide)
         for clip in range(count):
             writer.add(split, frames[clip], np.append(actions[clip], 2).astype(np.uint8), np.zeros(20, np.float32), clip)
     writer.close()
-    weights = judge.train_judge(Dataset(tmp_path / "square").split("train"), 3, skip=1, steps=60, seed=0)
-    frames, actions = walking(30, 12, seed=9)
+    weights = judge.train_judge(Dataset(tmp_path / "square").split("train"), 3, skip=1, steps=steps, seed=0)
+    frames, actions = walking(30, 12, 9, side, wide)
     answers = judge.judged(weights, frames, 3)
     told = actions[:, judge.BEFORE : judge.BEFORE + answers.shape[1]]
     assert judge.macro_f1(judge.confusions(told, answers, 3).sum(0)) > 0.95
-    deaf = walking(30, 12, seed=10)[0]
+    deaf = walking(30, 12, 10, side, wide)[0]
     assert judge.macro_f1(judge.confusions(told, judge.judged(weights, deaf, 3), 3).sum(0)) < 0.5

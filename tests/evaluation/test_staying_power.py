@@ -150,9 +150,12 @@ def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() 
     looks = rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1
     windows[:, -s.WINDOW :] += 9  # lost by frame 128
     looks[:, 2:] += 9
-    long = s.Long(frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8))
-    walked = control.reshape(16, s.WINDOW, 5)
-    section = s.drift_section(long, {"real": real, "control": control, "walked": walked, "windows": windows, "looks": looks}, 8)
+    long = s.Long(frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8), frames[2][:64], np.repeat(np.arange(8), 8))
+    seen = {
+        "real": real, "control": control, "painted": rng.normal(size=(64, 5)), "walked": control.reshape(16, s.WINDOW, 5),
+        "windows": windows, "looks": looks,
+    }  # fmt: skip
+    section = s.drift_section(long, seen, 8)
     found = {metric.name: metric.world.value for metric in section.metrics}
     assert found["frechet_lite0_128"] > 20 * found["frechet_lite0_32"]  # type: ignore[operator]
     assert found["frechet_growth"] == pytest.approx(found["frechet_lite0_128"] / found["frechet_lite0_32"])  # type: ignore[operator]
@@ -169,10 +172,44 @@ def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_featu
     frames[:, 63:] = 200  # nothing to see from the fourth look on
     real = rng.normal(size=(64, 5))
     seen = {
-        "real": real, "control": rng.normal(size=(64, 5)), "walked": real.reshape(16, s.WINDOW, 5),
+        "real": real, "control": rng.normal(size=(64, 5)), "painted": rng.normal(size=(64, 5)), "walked": real.reshape(16, s.WINDOW, 5),
         "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": np.broadcast_to(real[0], (batch, length // s.JUDGED_EVERY, 5)),
     }  # fmt: skip
-    long = s.Long(frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], control, np.repeat(np.arange(8), 8))
+    long = s.Long(
+        frames,
+        rng.integers(0, 8, (batch, length, 2, 2)),
+        frames[0],
+        control,
+        np.repeat(np.arange(8), 8),
+        control,
+        np.repeat(np.arange(8), 8),
+    )
     found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
     assert found["half_life"] == 64
     assert found["outlines_32"] > 0.5 and found["outlines_128"] == 0  # type: ignore[operator]
+
+
+def test_a_world_that_keeps_to_its_tokenizers_pictures_has_not_collapsed_however_unlike_photographs_they_are() -> None:
+    rng = np.random.default_rng(9)
+    batch, length, episodes = 4, 128, np.repeat(np.arange(8), 8)
+    frames = rng.integers(0, 255, (batch, length, 8, 8, 3), dtype=np.uint8)
+    real, control, painted = (rng.normal(size=(64, 5)) + shift for shift in (0, 0, 20))  # a paint far from what it paints
+    long = s.Long(frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], frames[1][:64], episodes, frames[2][:64], episodes)
+    seen = {
+        "real": real, "control": control, "painted": painted, "walked": control.reshape(16, s.WINDOW, 5),
+        "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1 + 20,
+    }  # fmt: skip
+    found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
+    assert found["half_life"] == length
+    assert found["painted_outside"] == 1.0  # and the report says so
+    away = seen | {"looks": seen["looks"] + 20}
+    found = {metric.name: metric.world.value for metric in s.drift_section(long, away, 8).metrics}
+    assert found["half_life"] == s.JUDGED_EVERY  # neither like the game nor like its paint
+
+
+def test_a_tokenizer_that_fades_everything_does_not_excuse_a_rollout_that_fades() -> None:
+    features = np.zeros((64, 5))
+    real, faded = np.full(64, 0.3), np.full(64, 0.01)
+    limits = s.Limits.of(features, [features, features], [real, faded])
+    assert limits.outlines == s.LEAST_OUTLINES * 0.3
+    assert limits.outside(features[:2], np.array([0.1, 0.2])).tolist() == [True, False]

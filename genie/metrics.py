@@ -7,6 +7,7 @@ import numpy as np
 BYTE_ERROR = 1 / 12  # squared levels: what rounding to bytes costs anyway, so that equal frames count 58.9 dB, not infinity
 ALIKE_LEVELS = 16  # a pixel is as it was painted where no channel differs by more than this, of 255
 CHANGED_LEVELS = 5  # a pixel has changed where any channel differs by more than this, of 255
+OUTLINE_LEVELS = 24  # of brightness, that two neighbouring pixels of an outline differ by
 SSIM_WINDOW, SSIM_DEVIATION = 11, 1.5  # pixels of the Gaussian window, as in Wang et al. 2004
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SSIM_BLOCK = 256  # frames at once: bounds the memory
@@ -45,6 +46,13 @@ def changed_error(made: np.ndarray, truth: np.ndarray, before: np.ndarray) -> fl
 def changed_pixels(truth: np.ndarray, before: np.ndarray) -> np.ndarray:
     """bool [..., H, W]: where the truth differs from the frame before."""
     return np.asarray((np.abs(truth.astype(np.int16) - before.astype(np.int16)) > CHANGED_LEVELS).any(axis=-1))
+
+
+def outlines(frames: np.ndarray) -> np.ndarray:
+    """How much there is to see: the share of neighbouring pixels `OUTLINE_LEVELS` apart or more, uint8 [..., H, W, 3] -> [...]."""
+    grey = frames.mean(-1, dtype=np.float32)
+    across, down = (np.abs(np.diff(grey, axis=axis)) >= OUTLINE_LEVELS for axis in (-1, -2))
+    return np.asarray((across.mean((-1, -2)) + down.mean((-1, -2))) / 2)
 
 
 def still_painted(shown: np.ndarray, painted: np.ndarray, before: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from genie.evaluation.intervals import around, draws, groups, interval, mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
-from genie.metrics import entropy_bits, frame_psnr, squared_error
+from genie.metrics import entropy_bits, frame_psnr, outlines, squared_error
 
 HORIZONS = (16, 32, 64, 128, 256, 512, 1000)
 WINDOW = 4  # frames of each rollout that stand for a horizon …
@@ -21,7 +21,6 @@ COLLAPSE_LOOKS = 4  # looks in a row that must be outside what real frames reach
 OUTSIDE = 0.99  # quantile of the distances to the reference, of real frames or of the tokenizer's, that a look must exceed
 LEAST_OUTLINES = 0.5  # of what real frames show at least: a tokenizer that loses more sets no lower mark
 COLOUR_LEVELS = 16  # a channel, for colour entropy
-OUTLINE_LEVELS = 24  # of brightness, that two neighbouring pixels of an outline differ by
 RETURN_SLACK = 4  # frames more on the way back than on the way out
 RETURNS = (4, 8, 16)  # frames held
 LEFT_PSNR = 20.0  # dB: a walk is judged where the real game's picture at the turn is less like the start than this
@@ -116,13 +115,6 @@ def colour_entropy(frames: np.ndarray) -> np.ndarray:
     codes = (flat[..., 0].astype(np.int64) * COLOUR_LEVELS + flat[..., 1]) * COLOUR_LEVELS + flat[..., 2]
     found = [entropy_bits(np.bincount(row, minlength=COLOUR_LEVELS**3)) for row in codes]
     return np.array(found).reshape(frames.shape[:-3])
-
-
-def outlines(frames: np.ndarray) -> np.ndarray:
-    """How much there is to see: the share of neighbouring pixels `OUTLINE_LEVELS` apart or more, uint8 [..., H, W, 3] -> [...]."""
-    grey = frames.mean(-1, dtype=np.float32)
-    across, down = (np.abs(np.diff(grey, axis=axis)) >= OUTLINE_LEVELS for axis in (-1, -2))
-    return np.asarray((across.mean((-1, -2)) + down.mean((-1, -2))) / 2)
 
 
 def token_entropy(codes: np.ndarray, vocabulary: int) -> np.ndarray:

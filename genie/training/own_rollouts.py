@@ -2,7 +2,8 @@
 
 As in DAgger (Ross, Gordon and Bagnell 2011): rollouts after real prompts under the true actions; the lesson is what leads from the model's
 frame back to the real next one. The picture scrolls as the real one did, so that both show the same place; what scrolled in since the
-prompt is the model's own invention and no mistake, so it is left out (`seen`).
+prompt is the model's own invention and no mistake, so it is left out (`seen`), unless the model's frame has faded: one that shows next to
+nothing has nothing to keep, and the lesson is the whole real next frame.
 
 One file a block: frames uint8 [W, L, H, W, 3], actions int64 [W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the
 tokenizer's code stride, starts int64 [W].
@@ -21,12 +22,14 @@ import numpy as np
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset
 from genie.horizons import PROMPT_FRAMES, roll_along, seen_since
+from genie.metrics import outlines
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.tokens import mixed_actions
 
 BLOCK = 64  # rollouts in step, and the unit of resuming
+FADED = 0.5  # a frame has faded where it shows less than this share of the real one's outlines
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class RolloutPlan:
     """How much to make."""
 
     frames: int = 40_000
-    length: int = 34  # frames of a rollout, the prompt's included
+    length: int = 50  # frames of a rollout, the prompt's included
     skip: int = 2
     seed: int = 0
 
@@ -85,12 +88,20 @@ def _block(
     prompts = clips.frames[:, :PROMPT_FRAMES]
     along = (actions[:, PROMPT_FRAMES - 1 :], motion[:, PROMPT_FRAMES - 1 :])
     made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)))
+    frames = np.concatenate([prompts, made], axis=1)
+    seen = seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride)
     return {
-        "frames": np.concatenate([prompts, made], axis=1),
+        "frames": frames,
         "actions": actions,
-        "seen": seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride),
+        "seen": seen | after_faded(frames, clips.frames)[..., None, None],
         "starts": clips.starts,
     }
+
+
+def after_faded(frames: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Which frames of rollouts uint8 [B, T, H, W, 3] follow one that has faded, beside the real clips they should be: bool [B, T]."""
+    faded = outlines(frames) < FADED * outlines(real)
+    return np.concatenate([np.zeros_like(faded[:, :1]), faded[:, :-1]], axis=1)
 
 
 class RolloutReader:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genie.evaluation import staying_power as s
+from genie.metrics import outlines
 
 
 def test_frechet_distance_of_known_gaussians() -> None:
@@ -89,7 +90,7 @@ def test_outlines_are_counted_and_a_faded_picture_has_none() -> None:
     frame = np.full((9, 9, 3), 100, np.uint8)
     frame[:, 4:] = 160
     faint = np.where(frame == 160, 120, frame).astype(np.uint8)
-    assert s.outlines(np.stack([frame, faint])).tolist() == [pytest.approx(0.5 * 9 / 72), 0.0]  # one of eight steps across, none down
+    assert outlines(np.stack([frame, faint])).tolist() == [pytest.approx(0.5 * 9 / 72), 0.0]  # one of eight steps across, none down
 
 
 def test_nearest_is_the_distance_to_the_closest_real_frame() -> None:

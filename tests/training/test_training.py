@@ -30,7 +30,7 @@ from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import MODEL_FILE, Plan
-from genie.training.own_rollouts import RolloutPlan, RolloutReader, make_rollouts
+from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
 from genie.training.pipeline import Pipeline, take_over
 from genie.training.settings import Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay
@@ -267,6 +267,15 @@ def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Datase
     assert 0.3 < by_name.mean() < 0.7
     assert np.array_equal(made.actions[by_name], real.actions[by_name] + 8)
     assert made.seen[:, :4].all() and 0.3 < made.seen[:, 9].mean() < 1.0
+
+
+def test_what_follows_a_faded_frame_counts_whole() -> None:
+    real = np.random.default_rng(0).integers(0, 255, (2, 4, 16, 16, 3), dtype=np.uint8)
+    frames = real.copy()
+    frames[0, 1] = 120  # nothing to see
+    frames[1, 2] = np.where(np.arange(16)[:, None, None] < 8, 120, real[1, 2])  # upper half: about half of the outlines, and the edge
+    frames[1, 3] = 120  # the last: nothing follows it
+    assert after_faded(frames, real).tolist() == [[False, False, True, False], [False] * 4]
 
 
 def test_a_folder_with_other_things_is_not_a_run(dataset: Dataset, tmp_path: Path) -> None:

@@ -330,17 +330,29 @@ class App:
         self.surface = pygame.display.set_mode((0, 0) if full else size, pygame.FULLSCREEN if full else pygame.RESIZABLE)
 
     def _draw_toasts(self) -> None:
-        theme, bottom = self.theme, self.surface.get_height() - 70
-        for text, _ in reversed(self._toasts):
-            lines = theme.wrap(text, min(self.surface.get_width() - 80, 900), 20)
-            high = theme.font().get_linesize()
-            width = max(theme.font().size(line)[0] for line in lines) + 28
-            box = pygame.Rect((self.surface.get_width() - width) // 2, bottom - len(lines) * high - 16, width, len(lines) * high + 16)
+        theme = self.theme
+        high = theme.font().get_linesize()
+        cards = [theme.wrap(text, min(self.surface.get_width() - 80, 900), 20) for text, _ in self._toasts]
+        for box, lines in zip(self._toast_boxes(cards, high), cards, strict=True):
             pygame.draw.rect(self.surface, look.RAISED, box, border_radius=8)
             pygame.draw.rect(self.surface, look.ACCENT, box, 2, border_radius=8)
             for number, line in enumerate(lines):
                 self.surface.blit(theme.text(line), (box.x + 14, box.y + 8 + number * high))
-            bottom = box.y - 8
+
+    def _toast_boxes(self, cards: list[list[str]], high: int) -> list[pygame.Rect]:
+        """Where messages stand, the newest lowest: above the hints, or below the title where they would hide what is focused."""
+        if not cards:
+            return []
+        width, height = self.surface.get_size()
+        boxes, y = [], 0
+        for lines in cards:
+            wide = max(self.theme.font().size(line)[0] for line in lines) + 28
+            boxes.append(pygame.Rect((width - wide) // 2, y, wide, len(lines) * high + 16))
+            y = boxes[-1].bottom + 8
+        low, top = ([box.move(0, offset) for box in boxes] for offset in (height - 70 - boxes[-1].bottom, self.screen.body.y))
+        focused = self.screen.focused_rect
+        hides = focused is not None and focused.collidelist(low) >= 0
+        return top if hides and focused is not None and focused.collidelist(top) < 0 else low
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:

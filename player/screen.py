@@ -89,6 +89,12 @@ class Screen:
         return next((widget for widget in self.widgets if widget.focusable and widget.key == self.focus), None)
 
     @property
+    def focused_rect(self) -> pygame.Rect | None:
+        """Where the focused widget is drawn in the window."""
+        widget = self.focused
+        return None if widget is None else widget.rect.move(self.body.x, self.body.y - self.scroll)
+
+    @property
     def captured(self) -> Widget | None:
         """The widget that takes every key, if there is one."""
         return next((widget for widget in self.widgets if widget.captured), None)

@@ -952,6 +952,31 @@ def test_a_corrupt_settings_file_is_told_and_not_fatal(folders: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
+def test_a_message_hides_no_focused_widget(home: Player, size: tuple[int, int]) -> None:
+    app = home.app
+    app._open_window(size)
+    app.rebuild()
+    home.press("settings")
+    home.settled()
+    keys = [widget.key for widget in app.screen.widgets if widget.focusable and widget.enabled]
+    for key in keys:
+        app.screen.set_focus(key)
+        app._toasts = []
+        app.draw()
+        where = app.screen.focused_rect
+        assert where is not None
+        where = where.clip(app.screen.body)
+        alone = app.picture()
+        app.say("saved as a_session_with_a_rather_long_name.genie")
+        app.draw()
+        told = app.picture()
+        assert not np.array_equal(told, alone), key  # it is told somewhere
+        assert np.array_equal(
+            told[where.top : where.bottom, where.left : where.right], alone[where.top : where.bottom, where.left : where.right]
+        ), key
+
+
+@pytest.mark.parametrize("size", [(1120, 800), (640, 480)])
 def test_large_letters_leave_everything_within_reach(player: Player, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """At 200 % no widget is out of reach, and no text is cut, beyond an edge or over another one, on any screen."""
     app = player.app

@@ -6,21 +6,20 @@ python benchmarks/player_pictures.py docs/pictures/player
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pygame
+import typer
 from PIL import Image
 from player_soak import Tour
 
 COLOURS = 160  # of a picture's palette
 
 
-def main() -> None:
-    """Visit the screens and keep what they show."""
-    out = Path(sys.argv[1])
+def main(out: Path) -> None:
+    """Visit the screens and keep what they show in the folder OUT."""
     out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     with tempfile.TemporaryDirectory() as folder:
@@ -148,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

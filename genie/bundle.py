@@ -44,6 +44,7 @@ MAX_FILES = 1000
 MAX_PROMPTS = 256
 MAX_PROMPT_PIXELS = 2**27  # of all prompts together: 384 MiB when they are read
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a world: no path
+LONGEST_NAME = 80
 DATA_CARD = "data-card.json"
 MODELS = ("tokenizer", "latent_actions", "dynamics")
 
@@ -87,7 +88,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int
-    name: str = Field(min_length=1, max_length=80, pattern=NAME_PATTERN)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)
     title: str = Field(max_length=200)
     licence: str = Field(max_length=2000)
     frame_rate: float = Field(gt=0, le=1000)  # frames shown a second
@@ -153,6 +154,11 @@ class Figure(BaseModel):
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
+def plain_name(text: str) -> str:
+    """A name that a world may have, as like this text as can be."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LONGEST_NAME] or "world"
+
+
 class Marks(BaseModel):
     """`marks.json`: what `genie eval --gate` found."""
 
@@ -162,6 +168,7 @@ class Marks(BaseModel):
     weights: str = Field(pattern="^[0-9a-f]{64}$")  # `Manifest.weights_digest` of what was judged
     shippable: bool
     reasons: tuple[str, ...] = Field(default=(), max_length=20)  # against it
+    notes: tuple[str, ...] = Field(default=(), max_length=20)  # what whoever reads the figures should know
     date: str = Field(max_length=40)
     dataset: str = Field(max_length=200)
     clips: int = Field(ge=1)
@@ -366,6 +373,7 @@ def put_marks(folder: Path, marks: Marks) -> None:
 def with_marks(card: str, marks: Marks) -> str:
     """A world's card with these marks in place of those it has; before its limits, or at the end."""
     says = "It may ship." if marks.shippable else "Not shippable:\n\n" + "\n".join(f"- {reason}" for reason in marks.reasons)
+    says += "".join(f"\n\n{note[:1].upper()}{note[1:]}" for note in marks.notes)
     rows = (f"| {figure.heading} | {short(figure.value)}{_interval(figure)} |" for figure in marks.figures.values())
     told = (
         f"## Marks\n\n`genie eval --gate` on {marks.clips} held-out clips of {marks.dataset}, {marks.date}. {says}\n\n"

@@ -43,7 +43,7 @@ def clips_in_motion(sampler: ClipSampler, count: int) -> Clips:
 
 @dataclass(frozen=True)
 class Horizon:
-    """Squared errors int [B, steps] of rollouts under the true actions, under random ones, and of copying."""
+    """Squared errors float [B, steps] of rollouts under the true actions, under random ones, and of copying."""
 
     error: np.ndarray
     random_error: np.ndarray

@@ -87,9 +87,9 @@ def bench(
         try:
             plot_report(report, out / "bench.png")
         except ModuleNotFoundError:
-            console.print(f"{out}/bench.json (no picture: pip install matplotlib)")
+            console.print(f"{out}/bench.json (no picture: pip install matplotlib)", markup=False)
         else:
-            console.print(f"{out}: bench.json, bench.png")
+            console.print(f"{out}: bench.json, bench.png", markup=False)
     if all("error" in row for row in rows):
         raise GenieError("no back end could be measured; the reasons stand in the table.")
 

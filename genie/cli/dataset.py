@@ -57,8 +57,8 @@ def info(
         histogram.add_row(escape(action), escape(held), *(f"{s:.1%}" for s in shares), "█" * round(60 * shares[0]))
     console.print(histogram)
     target = sheet or path / "contact_sheet.png"
-    Image.fromarray(contact_sheet(dataset)).save(target)
-    console.print(f"contact sheet: {target}")
+    Image.fromarray(contact_sheet(dataset)).save(target, None if target.suffix.lower() in Image.registered_extensions() else "PNG")
+    console.print(f"contact sheet: {target}", markup=False)
 
 
 @app.command()
@@ -97,7 +97,9 @@ def finish(path: Annotated[Path, typer.Argument(help="The folder of an unfinishe
     writer = DatasetWriter.reopen(path)
     writer.finish()
     write_card(Dataset(path))
-    Console().print(f"{path}: " + ", ".join(f"{count:,} {name} frames" for name, count in writer.info.frames.items()), highlight=False)
+    Console().print(
+        f"{path}: " + ", ".join(f"{count:,} {name} frames" for name, count in writer.info.frames.items()), highlight=False, markup=False
+    )
 
 
 @app.command()
@@ -133,4 +135,4 @@ def export(
             from genie.data.exchange.lerobot import export_lerobot
 
             export_lerobot(dataset, out, show)
-    console.print(f"{out}: {to}, {sum(dataset.info.frames.values()):,} frames", highlight=False)
+    console.print(f"{out}: {to}, {sum(dataset.info.frames.values()):,} frames", highlight=False, markup=False)

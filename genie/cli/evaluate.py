@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from genie.errors import GenieError
@@ -45,6 +46,8 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from genie.bundle import put_marks
+    from genie.data.card import read_card
+    from genie.data.check import problems
     from genie.data.store import Dataset, write_json
     from genie.evaluation.gate import judge, marks_of
     from genie.evaluation.html import write_html
@@ -71,14 +74,18 @@ def evaluate(
         report, workspace = measure(opened, dataset, folder, KNOWN[protocol], clips, seed, progress)
     if workspace.skipped:
         console.print(f"kept from an earlier run: {', '.join(dict.fromkeys(workspace.skipped))}")
+    card = read_card(dataset.path)
+    leaked = [says.partition(";")[0] for says in problems(card) if says.startswith("leak")] if card is not None else []
     if gate:
         verdict = judge(report, bundle.manifest.least_recall)
         report = report.model_copy(update={"gate": verdict})
-        put_marks(bundle.path, marks_of(report, verdict))
+        put_marks(bundle.path, marks_of(report, verdict, leaked))
+    for says in leaked:
+        console.print(f"[yellow]{escape(data.name)}[/]: {escape(says)}", highlight=False)
     write_json(folder / "report.json", report.model_dump(mode="json"))
     page = write_html(report, folder)
     _print(report, console)
-    console.print(f"{page}, report.json ({sum(report.seconds.values()):.0f} s of measuring)", soft_wrap=True)
+    console.print(f"{page}, report.json ({sum(report.seconds.values()):.0f} s of measuring)", soft_wrap=True, markup=False)
     if report.gate is not None:
         for check in report.gate.checks:
             console.print(f"[{'green' if check.passed else 'red'}]{'passed' if check.passed else 'failed'}[/] {check.title}: {check.says}")

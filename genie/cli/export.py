@@ -42,4 +42,4 @@ def export(
     for name, loss in graphs.psnr_loss.items():
         verdict = "offered" if name in graphs.precisions else "not offered"
         console.print(f"{name}: loses {loss:.3f} dB one frame on: {verdict}")
-    console.print(f"{bundle.path}: ONNX graphs in {', '.join(graphs.precisions)}")
+    console.print(f"{bundle.path}: ONNX graphs in {', '.join(graphs.precisions)}", markup=False)

@@ -36,11 +36,12 @@ def import_(
     source: Annotated[str, typer.Option(help="Where the videos or the Minari data come from, for the dataset's card.")] = "videos",
     consent: Annotated[str, typer.Option(help="Whether those who play in them agreed, for the card.")] = "unknown",
     held_out: Annotated[float, typer.Option(min=0.01, max=0.5, help="Share of the frames that is held out, about.")] = 0.05,
-    still: Annotated[float, typer.Option(min=0.2, help="Seconds without motion after which a scene ends.")] = 2.0,
-    shortest: Annotated[float, typer.Option(min=0.2, help="Seconds that a scene must have.")] = 2.0,
+    still: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds without motion after which a scene ends.")] = 2.0,
+    shortest: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds that a scene must have.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Make a dataset of videos: no actions needed."""
+    from genie.bundle import plain_name
     from genie.data.check import write_card
     from genie.data.games.registry import parse_size
     from genie.data.importing import SKIPPED_FILE, ImportPlan, import_videos
@@ -48,7 +49,7 @@ def import_(
     from genie.data.video import Shaping
 
     shaping = Shaping(parse_size(size), fps, fit, borders)
-    plan = ImportPlan(out.name, shaping, licence, source, consent, held_out, still, shortest, seed)
+    plan = ImportPlan(plain_name(out.resolve().name), shaping, licence, source, consent, held_out, still, shortest, seed)
     if len(clips) == 1 and any((clips[0] / part).is_file() for part in ("metadata.json", "data/metadata.json")):
         given = {name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
         _minari(clips[0], out, replace(plan, source=source if "source" in given else ""), given)
@@ -103,7 +104,9 @@ def _minari(source: Path, out: Path, plan: ImportPlan, given: set[str]) -> None:
         task = bars.add_task("import from Minari")
         info = import_minari(source, out, plan, lambda done, total: bars.update(task, completed=done, total=total))
     write_card(Dataset(out))
-    console.print(f"{out}: {info.frames['train']:,} training and {info.frames['held_out']:,} held-out frames", highlight=False)
+    console.print(
+        f"{out}: {info.frames['train']:,} training and {info.frames['held_out']:,} held-out frames", highlight=False, markup=False
+    )
 
 
 def _files(clips: list[Path]) -> list[Path]:

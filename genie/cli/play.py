@@ -15,6 +15,7 @@ from rich.progress import track
 from genie.errors import GenieError
 
 if TYPE_CHECKING:
+    from genie.runtime.actions import Action
     from genie.sessions.session import Session
     from genie.world import World
 
@@ -40,8 +41,8 @@ def play(
     """Play a world: arrows or WASD and Space act, P or Esc pauses and offers everything else, F1 helps. Without a world: home."""
     if not headless and any(option is not None for option in (actions, out, save, journal)):
         raise GenieError("--actions, --out, --save and --journal belong to a take without a window; add --headless.")
-    if save is not None and not save.resolve().parent.is_dir():
-        raise GenieError(f"{save}: the folder {save.resolve().parent} does not exist; make it first.")
+    if save is not None:
+        _check_session_path(save)
     if out is not None:
         from genie.sessions.video import check_video_path
 
@@ -58,12 +59,33 @@ def play(
     from genie.sessions.session import Session
 
     opened = _opened(world, prompt, device, backend)
+    script = _script(opened, actions)
     session = Session.start(opened, prompt, seed, journal=journal, **sampling)
-    _headless(opened, session, actions, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
-    if save is not None:
-        session.save(save)
-        Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True)
+    try:
+        _headless(opened, session, script, frames, out or Path(f"{opened.name}-seed{seed}.mp4"))
+        if save is not None:
+            session.save(save)
+            Console().print(f"{save.resolve()}: the session", highlight=False, soft_wrap=True, markup=False)
+    except BaseException:
+        session.close(recoverable=True)
+        raise
     session.close()
+
+
+def _check_session_path(path: Path) -> None:
+    if path.is_dir():
+        raise GenieError(f"{path} is a folder; say a file, for example {path / 'take.session'}.")
+    if not path.resolve().parent.is_dir():
+        raise GenieError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
+
+
+def _script(world: World, wanted: str | None) -> list[Action]:
+    """What is played without a window: what was asked for, or what shows the world."""
+    from genie.sessions.script import parse_actions
+
+    names = {action.name for action in world.actions}
+    demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
+    return parse_actions(wanted or demo, world.action_table)
 
 
 def _opened(world: str | None, prompt: str | None, device: str, backend: str) -> World:
@@ -75,15 +97,12 @@ def _opened(world: str | None, prompt: str | None, device: str, backend: str) ->
     return opened
 
 
-def _headless(world: World, session: Session, script: str | None, frames: int, out: Path) -> None:
-    from genie.sessions.script import parse_actions, play_script
+def _headless(world: World, session: Session, script: list[Action], frames: int, out: Path) -> None:
+    from genie.sessions.script import play_script
     from genie.sessions.video import write_video
 
     console = Console()
-    names = {action.name for action in world.actions}
-    demo = DEMO_SCRIPT if "right+jump" in names else ",".join(f"{action.id}:12" for action in world.actions)
-    chosen = parse_actions(script or demo, world.action_table)
-    take = _Take(play_script(session, chosen, frames))
+    take = _Take(play_script(session, script, frames))
     write_video(out, track(take, total=frames + 1, description="playing", console=console), world.frame_rate)
     console.print(
         f"{out.resolve()}: {frames} frames at {frames / take.seconds:.1f} frames/s on {world.backend} "

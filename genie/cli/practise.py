@@ -60,4 +60,4 @@ def practise(
             bars.update(task, completed=done, description=f"mean reward {reward:.2f}")
 
         train_policy(find_game(game), out, steps, seed, out if resume else None, show)
-    console.print(f"{out}: mean reward of the last episodes {reached:.2f}", highlight=False)
+    console.print(f"{out}: mean reward of the last episodes {reached:.2f}", highlight=False, markup=False)

@@ -96,7 +96,9 @@ def _watch(
         bars.update(task, completed=total)
     seconds = time.monotonic() - began
     write_card(Dataset(out))
-    console.print(f"{out}: {total - (first or 0):,} frames in {seconds:.0f} s, {(total - (first or 0)) / seconds:,.0f} frames/s")
+    console.print(
+        f"{out}: {total - (first or 0):,} frames in {seconds:.0f} s, {(total - (first or 0)) / seconds:,.0f} frames/s", markup=False
+    )
 
 
 def _play(game: Game, out: Path, frames: int, held_out: int, seed: int, yes: bool, console: Console) -> None:
@@ -105,7 +107,9 @@ def _play(game: Game, out: Path, frames: int, held_out: int, seed: int, yes: boo
     from genie.data.store import Dataset
     from player.record_window import RecordWindow
 
-    console.print(f"What you play is recorded into {out}: the pictures of the game, the keys you hold, nothing else.", highlight=False)
+    console.print(
+        f"What you play is recorded into {out}: the pictures of the game, the keys you hold, nothing else.", highlight=False, markup=False
+    )
     if not yes and not typer.confirm("Do you agree that it is kept there and that worlds are trained on it?"):
         raise GenieError("nothing was recorded.")
     recording = HumanRecording(out, game, frames, held_out, seed, "given by the player before recording began")
@@ -115,7 +119,7 @@ def _play(game: Game, out: Path, frames: int, held_out: int, seed: int, yes: boo
         complete = recording.close()
     if complete:
         write_card(Dataset(out))
-        console.print(f"{out}: {recording.frames:,} frames", highlight=False)
+        console.print(f"{out}: {recording.frames:,} frames", highlight=False, markup=False)
     else:
         console.print(
             f"{out}: {recording.frames:,} of {frames + held_out:,} frames. Run the same command to go on, "

@@ -119,7 +119,10 @@ def export(
         steps = sum(take.last - take.first for take in wanted)
         where = written[0] if len(written) == 1 else target
         console.print(
-            f"{where.resolve()}: {kind} of {steps:,} steps, {len(wanted)} of {len(recording)} branches", highlight=False, soft_wrap=True
+            f"{where.resolve()}: {kind} of {steps:,} steps, {len(wanted)} of {len(recording)} branches",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
         )
     if frames is not None:
         _tell_differences(console, len(frames.different))
@@ -147,7 +150,7 @@ def recover(
             raise GenieError(f"{target} is there already; choose another --out.")
         recording = write(journal, target)
         message = f"{target.resolve()}: {recording.frames:,} frames in {len(recording)} branches"
-        Console().print(message, highlight=False, soft_wrap=True)
+        Console().print(message, highlight=False, soft_wrap=True, markup=False)
 
 
 def replay(

@@ -109,9 +109,11 @@ def train(
             wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game yet
     if reach is not None:
         wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
-    wanted = wanted.bounded(minutes, steps, chosen or (None if wanted.trains_all else "dynamics"))
+    trained = (chosen,) if chosen is not None else () if wanted.trains_all else tuple(dict.fromkeys((*wanted.fine_tune, "dynamics")))
+    wanted = wanted.bounded(minutes, steps, *trained)
     if rows is not None:
         wanted = wanted.with_rows(rows)
+    Pipeline(dataset, out, wanted)  # models that do not fit the data are told before anything is written
     settings = open_run(out, dataset, wanted)
     if bundle is not None:
         take_over(out, bundle, settings.fine_tune)

@@ -39,7 +39,7 @@ def worlds() -> None:
     console.print(table)
     console.print(figures({name: marks for name, (_, marks) in opened.items() if marks is not None}))
     for name, (manifest, marks) in opened.items():
-        for says in (manifest.licence, *(marks.reasons if marks is not None else ())):
+        for says in (manifest.licence, *((*marks.reasons, *marks.notes) if marks is not None else ())):
             console.print(f"[bold]{escape(name)}[/]: {escape(says)}", highlight=False)
 
 

@@ -6,6 +6,8 @@ This module reads and prints cards and needs nothing else; `genie.data.check` ma
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from genie.errors import DatasetError
 
 CARD_FILE = "card.json"
 CARD_TEXT = "CARD.md"
-RESEARCH_ONLY = "research only"  # how such a licence begins
+RESEARCH_ONLY = "research only"  # what such a licence says
+OPEN = re.compile(r"\b(MIT|BSD|Apache|ISC|Zlib|CC0|CC[ -]BY|Unlicense|public domain)\b", re.IGNORECASE)  # asks for a name at most …
+BOUND = re.compile(r"\b(NC|ND|SA)\b|non-?commercial|research|reserved", re.IGNORECASE)  # … and where it asks for more
 MAX_CARD_BYTES = 2**22
 SCHEMA_VERSION = 1
 
@@ -74,9 +78,17 @@ def licence_known(licence: str) -> bool:
     return licence.strip().lower() not in ("", "unknown", "none", "?")
 
 
-def licence_of_weights(licence: str) -> str:
-    """Under what terms weights go that learned from data of this licence: what is for research only makes nothing that is for more."""
-    return RESEARCH_ONLY if licence.strip().lower().startswith(RESEARCH_ONLY) else "Apache-2.0"
+def licence_of_weights(licences: Iterable[str]) -> str:
+    """Under what terms weights go that learned from data of these licences.
+
+    What is for research only makes nothing that is for more; what asks for no more than its name to be said makes Apache-2.0; what else is
+    asked holds for the weights as well.
+    """
+    told = dict.fromkeys(licence.strip() for licence in licences)
+    if any(RESEARCH_ONLY in licence.lower().replace("-", " ") for licence in told):
+        return RESEARCH_ONLY
+    others = [licence or "unknown" for licence in told if not OPEN.search(licence) or BOUND.search(licence)]
+    return "; ".join(f"as its data ({licence})" for licence in others) or "Apache-2.0"
 
 
 def parse_card(text: bytes | str, where: str) -> DatasetCard:

@@ -92,7 +92,8 @@ def import_videos(
     if (path / "zarr.json").exists() and not (path / "recording.json").exists():
         raise DatasetError(f"{path} is already a finished dataset; choose another --out or remove the folder.")
     files = sorted({file.resolve(): file for file in files}.values())
-    spool = _Spool(path.with_name(path.name + ".importing"), plan)
+    whole = path.resolve()
+    spool = _Spool(whole.with_name(whole.name + ".importing"), plan)
     report = Report()
     kept = []
     for number, file in enumerate(files):

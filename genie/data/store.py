@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -184,7 +185,7 @@ class DatasetWriter:
             self.committed: dict[str, int] = state.committed
             self._episodes: dict[str, list[list[int]]] = state.episodes
         else:
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and any(file.name != LOCK_FILE for file in self.path.iterdir()):
                 raise DatasetError(f"{self.path} is not empty and not a recording; choose another --out.")
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
@@ -288,8 +289,10 @@ class DatasetWriter:
 
     def let_go(self) -> None:
         """Leave the recording as far as it is committed; another writer may go on."""
+        if sys.platform == "win32":  # which removes no open file
+            self._lock.close()
+        (self.path / LOCK_FILE).unlink(missing_ok=True)  # while it is held: nobody else's is removed
         self._lock.close()
-        (self.path / LOCK_FILE).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write the episode tables and mark the dataset complete.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from genie.bundle import Figure, Marks
 from genie.evaluation.controllability import DEAD_SHARE
 from genie.evaluation.report import Gate, GateCheck, Metric, Report
@@ -42,8 +44,8 @@ def judge(report: Report, least_recall: float) -> Gate:
     return Gate(checks=tuple(checks))
 
 
-def marks_of(report: Report, gate: Gate) -> Marks:
-    """What the bundle keeps."""
+def marks_of(report: Report, gate: Gate, notes: Sequence[str] = ()) -> Marks:
+    """What the bundle keeps; `notes` are of the data that it was judged on."""
     figures = {}
     for name in FIGURES:
         metric = report.metric(name)
@@ -56,6 +58,7 @@ def marks_of(report: Report, gate: Gate) -> Marks:
         weights=settings.weights,
         shippable=gate.passed,
         reasons=tuple(f"{check.title}: {check.says}" for check in gate.checks if not check.passed),
+        notes=tuple(notes),
         date=report.date,
         dataset=settings.dataset,
         clips=settings.clips,

@@ -41,8 +41,10 @@ def save(recording: Recording, path: Path) -> None:
     """Write a session whole or not at all.
 
     Raises:
-        SessionError: the folder does not exist.
+        SessionError: the folder does not exist, or the path is one.
     """
+    if path.is_dir():
+        raise SessionError(f"{path} is a folder; say a file, for example {path / 'take.session'}.")
     if not path.resolve().parent.is_dir():
         raise SessionError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
     tree = recording.tree

@@ -6,6 +6,7 @@ at.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -211,16 +212,17 @@ def _episodes(wanted: list[Take]) -> list[Take]:
     total = sum(take.frames for take in wanted)
     length = min(EPISODE_FRAMES, max(LEAST_EPISODE, total // 10))
     parts = []
-    for take in wanted:
-        starts = range(take.first, take.last, length - 1)
-        parts += [Take(take.branch, start, min(take.last, start + length - 1)) for start in starts]
+    for take in (take for take in wanted if take.frames > 1):
+        count = max(1, (take.frames - 1) // (length - 1))
+        ends = np.linspace(take.first, take.last, count + 1).round().astype(int).tolist()
+        parts += [Take(take.branch, *pair) for pair in itertools.pairwise(ends)]
     return parts
 
 
 def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take], out: Path) -> None:
     """Episodes as `genie record` writes them; every frame stands for as many game steps as the world skips."""
     episodes = _episodes(wanted)
-    if len(episodes) < 2:
+    if len(episodes) < 2 or sum(take.frames for take in wanted) < 2 * LEAST_EPISODE:
         raise SessionError(f"a dataset needs {2 * LEAST_EPISODE} frames or more, for a training and a held-out split; play longer.")
     world, skip = recording.header.world, recording.header.world.frame_skip
     named = [action for action in world.actions if action.kind == "recorded"][:UNKNOWN_ACTION]
@@ -237,7 +239,7 @@ def _write_dataset(recording: Recording, pictures: _Pictures, wanted: list[Take]
         action_keys=tuple(action.keys for action in named),
         frames={split: skip * sum(episode.frames for episode in parts) for split, parts in splits.items()},
         recipe={"session": recording.header.model_dump(mode="json"), "branches": [take.branch for take in wanted]},
-        licence=f"played in the world {world.name}; the world's own licence holds",
+        licence=f"played in the world {world.name} ({world.licence or 'terms unknown'})",
     )
     with replacing(out) as fresh:
         writer = DatasetWriter(fresh, info)

@@ -58,6 +58,7 @@ class WorldReference(BaseModel):
     frame_rate: float = Field(gt=0, le=1000)
     frame_skip: int = Field(ge=1, le=1000)
     actions: tuple[Action, ...] = Field(min_length=1, max_length=1024)
+    licence: str = Field(default="", max_length=2000)  # of the world; empty in sessions of before it was noted
 
     @model_validator(mode="after")
     def _bounded(self) -> WorldReference:
@@ -83,6 +84,7 @@ class WorldReference(BaseModel):
             vocabulary=tokenizer.vocabulary,
             frame_rate=manifest.frame_rate,
             frame_skip=manifest.frame_skip,
+            licence=manifest.licence,
             actions=manifest.actions,
         )
 

@@ -7,6 +7,7 @@ trained further, its own rollouts (`genie.training.own_rollouts`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class DynamicsObjective:
         table: ActionTable,
         data: DynamicsData,
         sampling: Sampling,
-        rollouts: Path | None = None,
+        rollouts: Sequence[Path] = (),
         device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(data.seed)
@@ -108,7 +109,7 @@ class DynamicsObjective:
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
         self._tokens = TokenReader(tokens)
-        self._own = RolloutReader(rollouts) if rollouts is not None else None
+        self._own = RolloutReader(rollouts) if rollouts else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
         self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)

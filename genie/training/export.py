@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from genie.bundle import save_bundle
+from genie.bundle import plain_name, save_bundle
 from genie.data.card import DatasetCard, licence_of_weights, markdown
 from genie.data.store import DatasetInfo
 from genie.runtime.actions import Action
@@ -37,14 +37,16 @@ def export_world(
             where a world's model was trained further.
         data_card: goes into the bundle, and into its README.
     """
+    licences = dict.fromkeys([*_licences(notes.values()), info.licence])
+    began = "".join(f"; begun with weights trained on: {licence}" for licence in licences if licence != info.licence)
     training = {
         "dataset": {"name": info.name, "frames": info.frames, "recipe": info.recipe, "licence": info.licence},
         "stages": {name: _numbers(note) for name, note in notes.items()},
     }
     fields = {
-        "name": info.name,
+        "name": plain_name(info.name),
         "title": f"{info.name}, learned from {info.frames['train']:,} frames of gameplay",
-        "licence": f"weights: {licence_of_weights(info.licence)}; trained on: {info.licence}",
+        "licence": f"weights: {licence_of_weights(licences)}; trained on: {info.licence}{began}",
         "frame_rate": info.game_rate / skip,
         "frame_skip": skip,
         "actions": actions,
@@ -85,11 +87,17 @@ def card(fields: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     for name, note in training["stages"].items():
         for number, go in enumerate([*note.get("before", []), note], 1):
             title = f"{name}, go {number}" if note.get("before") else name
+            title += f", on {go['data']}" if "data" in go else ""
             title += f", {go['blend']:.0%} of it blended in" if "blend" in go else ""
             metrics = ", ".join(f"{key} {value:.3g}" for key, value in go.get("metrics", {}).items())
             lines.append(f"| {title} | {go['seconds'] / 60:.1f} | {go['steps']:,} | {go.get('machine', '')} | {metrics} |")
     names = ", ".join(f"`{action.name}`" for action in fields["actions"])
     return "\n".join([*lines, "", "## Actions", "", names, "", "## Limits", "", *_limits(fields), ""])
+
+
+def _licences(notes: Iterable[dict[str, Any]]) -> list[str]:
+    """Of other data that stages, or what they began with, were trained on."""
+    return [go["licence"] for note in notes for go in (*note.get("before", []), note) if "licence" in go]
 
 
 def _limits(fields: Mapping[str, Any]) -> list[str]:
@@ -104,7 +112,7 @@ def _limits(fields: Mapping[str, Any]) -> list[str]:
 def _numbers(note: dict[str, Any]) -> dict[str, Any]:
     metrics = {key: round(float(value), 4) for key, value in note["metrics"].items()}
     found = {"seconds": round(note["seconds"], 1), "steps": note["step"], "metrics": metrics}
-    found |= {key: note[key] for key in ("machine", "blend") if key in note}
+    found |= {key: note[key] for key in ("machine", "blend", "data", "licence") if key in note}
     if note.get("before"):
         found["before"] = [_numbers(go) if "step" in go else go for go in note["before"]]
     return found

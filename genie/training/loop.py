@@ -149,8 +149,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
         state, saved = _restore(checkpoint, objective, optimizer)
         for name, averaged in saved.items():
             ema[name].copy_(averaged)
-        for log_name in ("log.jsonl", "validation.jsonl"):
-            _truncate_log(folder / log_name, state.step)
+    for log_name in ("log.jsonl", "validation.jsonl"):
+        _truncate_log(folder / log_name, state.step)  # also of a run that was killed before its first checkpoint
 
     console = console or Console()
     device = next(model.parameters()).device

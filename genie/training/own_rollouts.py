@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,19 +51,22 @@ def make_rollouts(
     plan: RolloutPlan,
     path: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
+) -> list[Path]:
     """Roll the dynamics out over the training split into `path`; goes on after an interruption, does nothing when done.
 
     Args:
         latent_count: how many of the table's first actions are latent.
         progress: called with the rollouts made and those wanted.
+
+    Returns:
+        The plan's files; there may be others, of another plan.
     """
     path.mkdir(parents=True, exist_ok=True)
     sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
     blocks = -(-plan.frames // (BLOCK * plan.length))
     name = hashlib.sha256(repr((asdict(plan), dataset.fingerprint)).encode()).hexdigest()[:8]
-    for block in range(blocks):
-        file = path / f"{name}-{block:04}.npz"
+    files = [path / f"{name}-{block:04}.npz" for block in range(blocks)]
+    for block, file in enumerate(files):
         if not file.exists():
             made = _block(sampler, engine, table, sampling, latent_count, np.random.default_rng([plan.seed, 12, block]))
             partial = file.with_suffix(".partial")
@@ -71,6 +74,7 @@ def make_rollouts(
                 np.savez(out, allow_pickle=False, **made)
             os.replace(partial, file)
         progress((block + 1) * BLOCK, blocks * BLOCK)
+    return files
 
 
 def _block(
@@ -107,9 +111,9 @@ def after_faded(frames: np.ndarray, real: np.ndarray) -> np.ndarray:
 class RolloutReader:
     """What `make_rollouts` made, for the dynamics."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         parts = []
-        for file in sorted(path.glob("*.npz")):
+        for file in files:
             with np.load(file, allow_pickle=False) as found:
                 parts.append({key: found[key] for key in found.files})
         joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "actions", "seen", "starts")}

@@ -48,14 +48,15 @@ BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begi
 def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> None:
     """Put a world's tokenizer and latent action model into a new run as finished stages; what is to be trained further, as a beginning."""
     models = dict(zip(STAGES, load_models(bundle), strict=True))
-    noted = bundle.manifest.training.get("stages", {})
+    noted, dataset = bundle.manifest.training.get("stages", {}), bundle.manifest.training.get("dataset", {})
+    source = {"data": dataset.get("name", bundle.manifest.name), "licence": dataset.get("licence", bundle.manifest.licence)}
     for name in STAGES:
         path = run / name / (BEGINNING_FILE if name in fine_tune else MODEL_FILE)
         if not path.exists() and (name in fine_tune or name != "dynamics"):
             path.parent.mkdir(exist_ok=True)
-            note = noted.get(name, {})
+            note = source | noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
-            numbers |= {key: note[key] for key in ("machine", "before", "blend") if key in note}
+            numbers |= {key: note[key] for key in ("machine", "before", "blend", "data", "licence") if key in note}
             save_tensors(path, models[name].state_dict(), numbers)
 
 
@@ -190,10 +191,9 @@ class Pipeline:
             )
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
         self._encode(tokenizer, latent_actions)
-        rollouts = None
+        rollouts: Sequence[Path] = ()
         if "dynamics" in settings.fine_tune and settings.own_frames:
-            rollouts = self.run / "rollouts"
-            self._roll_out(tokenizer, latent_actions, rollouts)
+            rollouts = self._roll_out(tokenizer, latent_actions, self.run / "rollouts")
         return self._dynamics_objective(tokenizer, latent_actions, rollouts)
 
     def _new_tokenizer(self) -> VideoTokenizer:
@@ -210,7 +210,9 @@ class Pipeline:
         load_model(self.run, "latent_actions", model)
         return model
 
-    def _dynamics_objective(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, rollouts: Path | None) -> DynamicsObjective:
+    def _dynamics_objective(
+        self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, rollouts: Sequence[Path]
+    ) -> DynamicsObjective:
         settings = self.settings
         data = DynamicsData(
             rows=settings.stages["dynamics"].rows,
@@ -237,7 +239,7 @@ class Pipeline:
         with self._progress("encode the dataset", "walks") as progress:
             encode_dataset(self.dataset, tokenizer, latent_actions, plan, self.run / "tokens", progress)
 
-    def _roll_out(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, path: Path) -> None:
+    def _roll_out(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, path: Path) -> list[Path]:
         settings = self.settings
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
@@ -249,7 +251,7 @@ class Pipeline:
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:
-            make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
+            return make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
 
     @contextmanager
     def _progress(self, title: str, unit: str) -> Iterator[Callable[[int, int], None]]:

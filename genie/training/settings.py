@@ -20,7 +20,7 @@ from tokenizer import TokenizerConfig
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
-NEW_IN_OLD = ("reach_rows", "reach_columns", "steady", "keeps")  # of the tokenizer: what one that is trained further may get anew
+NEW_IN_OLD = ("steady", "keeps")  # of the tokenizer: what one that is trained further may get anew, where it sees the frame before
 
 
 class StageSettings(BaseModel):
@@ -88,16 +88,16 @@ class Settings(BaseModel):
         """Whether no stage is taken over as it is."""
         return not self.base or set(self.fine_tune) == set(STAGES)
 
-    def bounded(self, minutes: float | None, steps: int | None, stage: Stage | None = None) -> Settings:
+    def bounded(self, minutes: float | None, steps: int | None, *stages: Stage) -> Settings:
         """The same settings with other bounds.
 
-        `minutes` are those of `stage`, or of all stages together, shared as before; `steps` are those of each stage concerned.
+        `minutes` are those of these stages together (of all where none is named), shared as before; `steps` are those of each of them.
         """
         if minutes is None and steps is None:
             return self
         if minutes is not None and steps is not None:
             raise TrainingError("give --minutes or --steps, not both.")
-        concerned = STAGES if stage is None else (stage,)
+        concerned = stages or STAGES
         whole = sum(self.stages[name].minutes or 1.0 for name in concerned)
         changed = {
             name: self.stages[name].model_copy(
@@ -137,7 +137,7 @@ class Settings(BaseModel):
         """
         manifest = bundle.manifest
         shape = manifest.tokenizer
-        if "tokenizer" in fine_tune:
+        if "tokenizer" in fine_tune and shape.mode == "context":
             shape = shape.model_copy(update={name: getattr(self.tokenizer, name) or getattr(shape, name) for name in NEW_IN_OLD})
         sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
         kept = {name: getattr(manifest.dynamics, name) for name in sizes}

@@ -87,8 +87,16 @@ def test_an_episode_that_hides_a_cut_is_found(tmp_path: Path) -> None:
 
 
 def test_what_is_for_research_only_makes_weights_that_are() -> None:
-    assert licence_of_weights("MIT (procgen)") == "Apache-2.0"
-    assert licence_of_weights("Research only: the ROM is its owner's") == "research only"
+    for free in ("MIT (procgen)", "BSD-3-Clause", "CC BY 4.0", "CC0", "played in the world coinrun (weights: Apache-2.0; trained on: MIT)"):
+        assert licence_of_weights([free]) == "Apache-2.0", free
+    for only in (
+        "Research only: the ROM is its owner's",
+        "research-only",
+        "played in the world pong (weights: research only; trained on: …)",
+    ):
+        assert licence_of_weights(["MIT", only]) == "research only", only
+    for bound in ("unknown", "CC BY-NC 4.0", "CC BY-SA 4.0", "all rights reserved", "Limited"):
+        assert licence_of_weights(["MIT", bound]) == f"as its data ({bound})", bound
 
 
 def test_an_action_nobody_took_and_an_unknown_licence_are_found(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from genie.training.dynamics_stage import by_code, contrast
 from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
 from genie.training.pipeline import Pipeline, take_over
-from genie.training.settings import Settings, open_run, presets, read_settings
+from genie.training.settings import STAGES, Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
@@ -253,12 +253,12 @@ def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Datase
     plan = RolloutPlan(frames=2 * 64 * 10, length=10, skip=2)
     done: list[int] = []
     for _ in range(2):
-        make_rollouts(dataset, engine, table, settings.sampling, 8, plan, tmp_path, lambda made, total: done.append(made))
+        paths = make_rollouts(dataset, engine, table, settings.sampling, 8, plan, tmp_path, lambda made, total: done.append(made))
         files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
         if len(done) == 2:
             first = files
     assert files == first and len(files) == 2  # what is done is not made again
-    made = RolloutReader(tmp_path)
+    made = RolloutReader(paths)
     assert made.frames.shape == (128, 10, 64, 64, 3) and made.seen.shape == (128, 10, 8, 8)
     real = ClipSampler(dataset.split("train"), 10, 2, 0).read(made.starts)
     assert np.array_equal(made.frames[:, :4], real.frames[:, :4])
@@ -276,6 +276,29 @@ def test_what_follows_a_faded_frame_counts_whole() -> None:
     frames[1, 2] = np.where(np.arange(16)[:, None, None] < 8, 120, real[1, 2])  # upper half: about half of the outlines, and the edge
     frames[1, 3] = 120  # the last: nothing follows it
     assert after_faded(frames, real).tolist() == [[False, False, True, False], [False] * 4]
+
+
+def test_rollouts_of_another_plan_are_not_mixed_in(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    world = genie.load_world(smoke_run / "world", backend="torch")
+    sampling = read_settings(smoke_run).sampling
+    assert isinstance(world.engine, TorchEngine)
+    long, short = (
+        make_rollouts(
+            dataset, world.engine, world.action_table, sampling, 8, RolloutPlan(frames=64 * frames, length=frames, skip=2), tmp_path
+        )
+        for frames in (8, 6)
+    )
+    assert len(list(tmp_path.iterdir())) == 2
+    assert RolloutReader(long).length == 8 and RolloutReader(short).length == 6
+
+
+def test_what_a_kept_tokenizer_gets_anew_is_no_reach() -> None:
+    cars = open_bundle("car-racing")
+    wanted = presets()["default"].based_on(cars, ("tokenizer", "dynamics"))
+    assert wanted.tokenizer.reach == cars.manifest.tokenizer.reach == (0, 0)
+    assert wanted.tokenizer.keeps
+    pong = presets()["default"].based_on(open_bundle("pong"), STAGES)
+    assert TokenizerConfig.model_validate(pong.tokenizer.model_dump()) == open_bundle("pong").manifest.tokenizer  # sees no frame before
 
 
 def test_a_folder_with_other_things_is_not_a_run(dataset: Dataset, tmp_path: Path) -> None:
@@ -323,9 +346,11 @@ def test_minutes_are_those_of_the_stage_or_shared_as_before() -> None:
     assert abs(sum(stage.minutes for stage in bounded.stages.values()) - 19) < 1e-9
     for name, stage in bounded.stages.items():
         assert abs(stage.minutes - 19 * default.stages[name].minutes / whole) < 1e-9
-    one = default.bounded(minutes=7, steps=None, stage="tokenizer")
+    one = default.bounded(7, None, "tokenizer")
     assert one.stages["tokenizer"].minutes == 7
     assert one.stages["dynamics"] == default.stages["dynamics"]
+    two = default.bounded(17, None, "tokenizer", "dynamics")
+    assert (two.stages["tokenizer"].minutes, two.stages["dynamics"].minutes) == (4, 13)
     with pytest.raises(TrainingError, match="not both"):
         default.bounded(minutes=1, steps=1)
 

@@ -38,6 +38,7 @@ def test_errors_are_one_line_and_exit_with_2(dataset_path: Path, tmp_path: Path)
         (("play", "atlantis", "--headless"), "there is no world 'atlantis'"),
         (("play", "--actions", "right:3"), "add --headless"),
         (("play", "--headless", "--out", str(tmp_path / "take.avi")), "write one of .mp4"),
+        (("play", "--headless", "--save", str(tmp_path)), "is a folder; say a file"),
         (("play", "--headless", "--frames", "2", "--actions", "fly:2"), "no action 'fly'"),
         (("record", "tetris", "--out", str(tmp_path / "d")), "no recorder for 'tetris'"),
         (("dataset", "info", str(tmp_path)), "is not a dataset"),
@@ -58,11 +59,11 @@ def test_errors_are_one_line_and_exit_with_2(dataset_path: Path, tmp_path: Path)
 
 
 def test_dataset_info_prints_schema_counts_histogram_and_draws(dataset_path: Path, tmp_path: Path) -> None:
-    done = genie("dataset", "info", str(dataset_path), "--sheet", str(tmp_path / "sheet.png"))
+    done = genie("dataset", "info", str(dataset_path), "--sheet", str(tmp_path / "sheet[1]"))
     assert done.returncode == 0, done.stderr
     for part in ("schema 1", "2,000", "1,200", "right+jump", "uint8", "MIT"):
         assert part in done.stdout
-    assert (tmp_path / "sheet.png").exists()
+    assert (tmp_path / "sheet[1]").read_bytes().startswith(b"\x89PNG") and "sheet[1]" in done.stdout  # no suffix, and no markup
 
 
 def test_without_a_display_play_writes_a_take_and_says_where(tmp_path: Path) -> None:

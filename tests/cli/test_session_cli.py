@@ -30,6 +30,15 @@ def test_a_headless_take_is_saved_shown_replayed_and_exported(tmp_path: Path) ->
     assert {"take.gif", "take.ndjson"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_a_take_with_a_wrong_script_leaves_nothing_in_its_way(tmp_path: Path) -> None:
+    take = ("play", "--headless", "--frames", "2", "--out", str(tmp_path / "a.npz"), "--journal", str(tmp_path / "journal"), "--actions")
+    refused = run(*take, "fly:3")
+    assert refused.returncode == 2 and "fly" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert run(*take, "right:3").returncode == 0
+    assert read_session(tmp_path / "journal").frames == 2
+
+
 def test_a_replay_that_differs_exits_with_1_and_names_the_frame(coinrun: genie.World, tmp_path: Path) -> None:
     session = Session.start(coinrun)
     for _ in range(9):

@@ -148,6 +148,10 @@ def test_a_dataset_has_every_frame_as_often_as_the_game_steps(recording: Recordi
     names = [dataset.info.action_names[a] for a in train.actions[: first - 2 : 2]]
     assert names == [step.action_name for step in recording.path(0)[: first // 2 - 1]]
     assert train.actions[first - 1] == UNKNOWN_ACTION
+    assert dataset.info.licence.startswith("played in the world coinrun (weights: Apache-2.0; trained on: MIT")
+    assert min((data.episode_ends - data.episode_starts).min() for data in (train, held_out)) >= 2 * 64
+    with pytest.raises(genie.SessionError, match="play longer"):
+        export(recording, frames, "dataset", tmp_path / "short", [Take(0, 0, 100)])
     with pytest.raises(genie.SessionError, match="play longer"):
         export(recording, frames, "dataset", tmp_path / "short", [Take(0, 0, 5)])
     assert not (tmp_path / "short").exists()

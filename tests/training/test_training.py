@@ -197,14 +197,15 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     made = open_bundle(pipeline.write_world()).manifest
     for name in ("tokenizer", "latent_actions"):
         assert made.files[f"{name}.safetensors"] == base.manifest.files[f"{name}.safetensors"]
-        assert made.training["stages"][name] == base.manifest.training["stages"][name]
+        source = {"data": dataset.info.name, "licence": dataset.info.licence}
+        assert made.training["stages"][name] == base.manifest.training["stages"][name] | source
         assert not (tmp_path / "run" / name / "log.jsonl").exists()
     dynamics, first = made.training["stages"]["dynamics"], base.manifest.training["stages"]["dynamics"]
     assert dynamics["steps"] == 3 and "thread" in dynamics["machine"]
     assert [(go["steps"], go["machine"]) for go in dynamics["before"]] == [(first["steps"], first["machine"])]
     assert all("before" not in go for go in dynamics["before"])
     card = (tmp_path / "run" / "world" / "README.md").read_text()
-    assert "| dynamics, go 1 |" in card and "| dynamics, go 2, 25% of it blended in | 0.0 | 3 |" in card
+    assert f"| dynamics, go 1, on {dataset.info.name} |" in card and "| dynamics, go 2, 25% of it blended in | 0.0 | 3 |" in card
     begun, _ = load_tensors(tmp_path / "run" / "dynamics" / "beginning.safetensors")
     mixed, note = load_tensors(tmp_path / "run" / "dynamics" / MODEL_FILE)
     trained, _ = load_tensors(tmp_path / "run" / "dynamics" / "checkpoint.safetensors")

@@ -42,7 +42,9 @@ def play(
     if not headless and any(option is not None for option in (actions, out, save, journal)):
         raise GenieError("--actions, --out, --save and --journal belong to a take without a window; add --headless.")
     if save is not None:
-        _check_session_path(save)
+        from genie.sessions.archive import check_session_path
+
+        check_session_path(save)
     if out is not None:
         from genie.sessions.video import check_video_path
 
@@ -70,13 +72,6 @@ def play(
         session.close(recoverable=True)
         raise
     session.close()
-
-
-def _check_session_path(path: Path) -> None:
-    if path.is_dir():
-        raise GenieError(f"{path} is a folder; say a file, for example {path / 'take.session'}.")
-    if not path.resolve().parent.is_dir():
-        raise GenieError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
 
 
 def _script(world: World, wanted: str | None) -> list[Action]:

@@ -37,8 +37,8 @@ MAX_CONTENTS_BYTES = 128 * 2**20
 COLUMNS = ("action", "controls", "tokens", "settled", "pixels", "step", "latency")
 
 
-def save(recording: Recording, path: Path) -> None:
-    """Write a session whole or not at all.
+def check_session_path(path: Path) -> None:
+    """Whether a session can be written there.
 
     Raises:
         SessionError: the folder does not exist, or the path is one.
@@ -47,6 +47,15 @@ def save(recording: Recording, path: Path) -> None:
         raise SessionError(f"{path} is a folder; say a file, for example {path / 'take.session'}.")
     if not path.resolve().parent.is_dir():
         raise SessionError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
+
+
+def save(recording: Recording, path: Path) -> None:
+    """Write a session whole or not at all.
+
+    Raises:
+        SessionError: as `check_session_path`.
+    """
+    check_session_path(path)
     tree = recording.tree
     steps = np.concatenate([recording.rows(branch.id)[: branch.length] for branch in tree])
     files = {"prompt.png": png(recording.prompt)}

@@ -47,7 +47,7 @@ def evaluate(
 
     from genie.bundle import put_marks
     from genie.data.card import read_card
-    from genie.data.check import problems
+    from genie.data.check import leaked
     from genie.data.store import Dataset, write_json
     from genie.evaluation.gate import judge, marks_of
     from genie.evaluation.html import write_html
@@ -75,12 +75,12 @@ def evaluate(
     if workspace.skipped:
         console.print(f"kept from an earlier run: {', '.join(dict.fromkeys(workspace.skipped))}")
     card = read_card(dataset.path)
-    leaked = [says.partition(";")[0] for says in problems(card) if says.startswith("leak")] if card is not None else []
+    notes = list(leaked(card.leaks)) if card is not None and card.leaks is not None else []
     if gate:
         verdict = judge(report, bundle.manifest.least_recall)
         report = report.model_copy(update={"gate": verdict})
-        put_marks(bundle.path, marks_of(report, verdict, leaked))
-    for says in leaked:
+        put_marks(bundle.path, marks_of(report, verdict, notes))
+    for says in notes:
         console.print(f"[yellow]{escape(data.name)}[/]: {escape(says)}", highlight=False)
     write_json(folder / "report.json", report.model_dump(mode="json"))
     page = write_html(report, folder)

@@ -77,6 +77,17 @@ def find_leaks(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     return Leaks(windows=len(windows), copied=int((copied >= 0).sum()), shared_levels=len(shared), hidden_cuts=hidden)
 
 
+def leaked(leaks: Leaks) -> dict[str, str]:
+    """What the held-out split has of the training split, and what to do about it."""
+    found = {}
+    if leaks.windows and leaks.copied / leaks.windows > TOLERATED_COPIES:
+        says = f"leak: {leaks.copied} of {leaks.windows} held-out stretches are in the training split too, so its marks flatter"
+        found[says] = "record with other seeds, or import without the copies."
+    if leaks.shared_levels:
+        found[f"leak: {leaks.shared_levels} levels, videos or scenes are in both splits"] = "split them by level."
+    return found
+
+
 def problems(card: DatasetCard) -> list[str]:
     """What is wrong, in sentences that say what to do; nothing where all is well."""
     found = []
@@ -84,13 +95,7 @@ def problems(card: DatasetCard) -> list[str]:
         found.append("licence unknown: find out under what terms the data may be used and record or import it with --licence.")
     if card.leaks is not None:
         leaks, frames = card.leaks, sum(split.frames for split in card.splits.values())
-        if leaks.windows and leaks.copied / leaks.windows > TOLERATED_COPIES:
-            found.append(
-                f"leak: {leaks.copied} of {leaks.windows} held-out stretches are in the training split too, so its marks flatter; "
-                f"record with other seeds, or import without the copies."
-            )
-        if leaks.shared_levels:
-            found.append(f"leak: {leaks.shared_levels} levels, videos or scenes are in both splits; split them by level.")
+        found += [f"{says}; {cure}" for says, cure in leaked(leaks).items()]
         if leaks.hidden_cuts / max(1, frames) > TOLERATED_CUTS:
             found.append(f"{leaks.hidden_cuts} cuts lie inside episodes, so clips would cross them; import the videos with `genie import`.")
     for name, split in card.splits.items():

@@ -43,8 +43,8 @@ class Prepended(Dynamics):
     It has no graph to roll out with.
     """
 
-    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, motion: Tensor | None = None) -> Tensor:
-        x = self._embed(self.embed_frames(frames, motion), codes, known, actions) - self.action(actions)[:, :, None]
+    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, moved: Tensor | None = None) -> Tensor:
+        x = self._embed(self.embed_frames(frames, moved), codes, known, actions) - self.action(actions)[:, :, None]
         x = torch.cat([self.action(actions)[:, :, None], x], dim=2)
         slots = torch.arange(x.shape[1])
         age = slots[:, None] - slots
@@ -135,12 +135,13 @@ def nats(objective: DynamicsObjective, engine: TorchEngine, pipeline: Pipeline, 
     settings, tokenizer, latent = pipeline.settings, objective._tokenizer, pipeline.latent_config.actions
     sampler = ClipSampler(pipeline.dataset.split("held_out"), PROMPT_FRAMES + settings.slots, settings.skip, settings.seed)
     chosen = clips_in_motion(sampler, clips)
-    frames = to_float(torch.from_numpy(chosen.frames))
-    before, after = frames[:, 1:-1], frames[:, 2:]
-    shape = before.shape[:2]
-    scroll = tokenizer.measure(before.flatten(0, 1), after.flatten(0, 1))
-    codes = tokenizer.encode(move(before.flatten(0, 1), scroll), after.flatten(0, 1)).unflatten(0, shape)
-    pairs, hidden = torch.cat([frames[:, :-2], before], dim=2), torch.zeros_like(codes, dtype=torch.bool)
+    watched = list(engine.codec.watch(chosen.frames))[1:]
+    around = to_float(torch.from_numpy(np.stack([shown.around for shown, _ in watched[:-1]], axis=1)))
+    frames, shape = to_float(torch.from_numpy(chosen.frames)), around.shape[:2]
+    scroll = torch.from_numpy(np.stack([engine.codec.motion(tokens) for _, tokens in watched[1:]], axis=1))
+    moved = move(around.flatten(0, 1), scroll.flatten(0, 1), tokenizer.config.margin)
+    codes = tokenizer.encode(moved, frames[:, 2:].flatten(0, 1)).unflatten(0, shape)
+    pairs, hidden = torch.cat([frames[:, :-2], frames[:, 1:-1]], dim=2), torch.zeros_like(codes, dtype=torch.bool)
     found = {}
     kinds = {"latent": (engine.codec.infer_actions(chosen.frames), 0, latent)}
     if (chosen.actions != UNKNOWN_ACTION).all():
@@ -149,7 +150,7 @@ def nats(objective: DynamicsObjective, engine: TorchEngine, pipeline: Pipeline, 
         random = np.random.default_rng([settings.seed, 5]).integers(low, high, size=shape)
         cost = [
             masked_loss(
-                objective.model(pairs, codes, hidden, torch.from_numpy(ids), scroll.unflatten(0, shape)),
+                objective.model(pairs, codes, hidden, torch.from_numpy(ids), moved.unflatten(0, shape)),
                 codes,
                 hidden,
                 torch.ones(codes.shape),

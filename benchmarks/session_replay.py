@@ -97,7 +97,7 @@ def main(frames: int = 10_000, branches: int = 100, world: str = "coinrun", back
             flush=True,
         )
         opened_again.close()
-        for name, outcome in (("simulated", lambda: verify(again, opened)), ("painted", lambda: replay(again, opened.engine.codec.paint))):
+        for name, outcome in (("simulated", lambda: verify(again, opened)), ("painted", lambda: replay(again, opened.engine.codec))):
             began = time.perf_counter()
             found = outcome()
             verdict = "equal" if found.equal else f"different from {found.first} on"

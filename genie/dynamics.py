@@ -5,7 +5,7 @@ embedding of the two frames before (so speed is visible) and of frame t-1 moved 
 codes of frame t where they are already known (MASK elsewhere) and the action. Attention alternates between the positions of
 a slot and, causally and at most `context` slots back, the slots of a position. Past slots need no commit pass: training masks
 their codes too, so whichever pass came last serves as memory.
-Inputs: frames float [B, T, 6, H, W], codes int [B, T, N, G], known bool [B, T, N, G], actions int [B, T], motion int [B, T, 2].
+Inputs: frames float [B, T, 6, H, W], codes int [B, T, N, G], known bool [B, T, N, G], actions int [B, T], moved float [B, T, 3, H, W].
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from genie.configs import ROPE_BASE, DynamicsConfig
 from genie.motion import MotionHead
 from tokenizer.config import PATCH, TokenizerConfig
 from tokenizer.layers import Pyramid
-from tokenizer.motion import move
 
 NORM_EPSILON = 1e-5
 
@@ -138,12 +137,12 @@ class Dynamics(nn.Module):
             return torch.zeros(*actions.shape, 2, dtype=torch.int64, device=actions.device)
         return self.motion.choose(self.motion(frames.flatten(0, 1), actions.flatten(), trail.flatten(0, 1))).unflatten(0, actions.shape)
 
-    def embed_frames(self, frames: Tensor, motion: Tensor | None) -> Tensor:
-        """The two frames before each slot, float [B, T, 6, H, W], and where the picture scrolls -> [B, T, N, D]."""
+    def embed_frames(self, frames: Tensor, moved: Tensor | None) -> Tensor:
+        """The two frames before each slot, float [B, T, 6, H, W], and the second of them moved, [B, T, 3, H, W] -> [B, T, N, D]."""
         b = frames.shape[0]
         images = frames.flatten(0, 1)
-        if self.motion is not None and motion is not None:
-            images = torch.cat([images, move(images[:, 3:], motion.flatten(0, 1))], dim=1)
+        if self.motion is not None and moved is not None:
+            images = torch.cat([images, moved.flatten(0, 1)], dim=1)
         features = self.frame(images)
         folded = [F.pixel_unshuffle(feature, fold) for feature, fold in zip(features, self._folds, strict=True)]
         h = self.frame_out(F.silu(torch.cat(folded, dim=1)))
@@ -163,9 +162,9 @@ class Dynamics(nn.Module):
         logits = h @ table.to(h.dtype).mT  # g (b t n) v
         return rearrange(logits, "g (b t n) v -> b t n g v", b=x.shape[0], t=x.shape[1])
 
-    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, motion: Tensor | None = None) -> Tensor:
-        """Logits [B, T, N, G, V]; `motion` may be left out where the tokenizer does nothing about scrolling."""
-        x = self._embed(self.embed_frames(frames, motion), codes, known, actions)
+    def forward(self, frames: Tensor, codes: Tensor, known: Tensor, actions: Tensor, moved: Tensor | None = None) -> Tensor:
+        """Logits [B, T, N, G, V]; `moved` may be left out where the tokenizer does nothing about scrolling."""
+        x = self._embed(self.embed_frames(frames, moved), codes, known, actions)
         slots = torch.arange(x.shape[1], device=x.device)
         age = slots[:, None] - slots
         mask = torch.zeros(age.shape, device=x.device).masked_fill((age < 0) | (age >= self.config.context), -torch.inf)

@@ -122,15 +122,26 @@ def roll(
 
 
 def roll_along(
-    engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, actions: np.ndarray, motion: np.ndarray, seed: int = 0
+    engine: Engine,
+    table: ActionTable,
+    sampling: Sampling,
+    prompts: np.ndarray,
+    actions: np.ndarray,
+    motion: np.ndarray,
+    seed: int = 0,
+    margin: bool = False,
 ) -> np.ndarray:
-    """Like `roll`, with the picture scrolling as it is told: motion int [B, S, 2], rows down and columns right. All in one batch."""
+    """Like `roll`, with the picture scrolling as it is told: motion int [B, S, 2], rows down and columns right. All in one batch.
+
+    Args:
+        margin: the frames come with their margin, uint8 [B, S, H', W', 3].
+    """
     batch = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(seed, seed + len(prompts)))
     made = []
     for t in range(actions.shape[1]):
         noise = np.stack([uniform(own, 0, t, (sampling.passes, *engine.noise_shape)) for own in batch.seeds])
         engine.step(batch.state, actions[:, t], noise, sampling, motion[:, t])
-        made.append(batch.state.frame)
+        made.append(batch.state.shown.around if margin else batch.state.frame)
     return np.stack(made, axis=1)
 
 

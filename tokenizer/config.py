@@ -33,11 +33,12 @@ class TokenizerConfig(BaseModel):
     steady: bool = False  # codes that were never seen together modulate the decoder no more than others do
     local: bool = False  # a code says what is in its cell, and the rest of the picture has no part in it
     keeps: bool = False  # the decoder says of each pixel how much of the frame before, moved, stays
+    mosaic: int = Field(default=0, ge=0, le=256)  # pixels around the picture that are remembered once they have scrolled out of it
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A world without these is written, and its weights are named, as before there were any."""
-        return {name: value for name, value in dump(self).items() if name not in ("steady", "local", "keeps") or value}
+        return {name: value for name, value in dump(self).items() if name not in ("steady", "local", "keeps", "mosaic") or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:
@@ -52,6 +53,8 @@ class TokenizerConfig(BaseModel):
             raise ValueError("only a decoder that sees the frame before can keep some of it")
         if self.scrolls and (self.codes < 2 or 2 * max(self.reach) >= min(self.vocabulary, height, width)):
             raise ValueError(f"reach {self.reach} must be less than half the picture, and fit into two codes of {self.vocabulary} values")
+        if self.mosaic and (not self.scrolls or self.mosaic < max(self.reach)):
+            raise ValueError(f"a mosaic of {self.mosaic} pixels needs a reach, and must be no less than that")
         return self
 
     @property
@@ -73,6 +76,16 @@ class TokenizerConfig(BaseModel):
     def scrolls(self) -> bool:
         """Whether the frame before is moved first, and each frame says by how much."""
         return any(self.reach)
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """Rows and columns around a frame that the networks are given with it: of what is remembered, all that the next one can show."""
+        return self.reach if self.mosaic else (0, 0)
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """Rows and columns of a frame with its margin."""
+        return self.resolution[0] + 2 * self.margin[0], self.resolution[1] + 2 * self.margin[1]
 
     @property
     def token_rows(self) -> int:

@@ -44,10 +44,20 @@ def measure_motion(before: Tensor, after: Tensor, reach: tuple[int, int]) -> Ten
     return torch.stack([best // wide - reach[0], best % wide - reach[1]], dim=1)
 
 
-def move(frames: Tensor, motion: Tensor) -> Tensor:
-    """Frames [B, C, H, W], each moved by its offset [B, 2]; what comes in at an edge repeats the edge."""
-    height, width = frames.shape[-2:]
-    rows = (torch.arange(height, device=frames.device) - motion[:, :1]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=frames.device) - motion[:, 1:]).clamp(0, width - 1)
-    moved = frames.gather(2, rows[:, None, :, None].expand_as(frames))
-    return moved.gather(3, columns[:, None, None].expand_as(frames))
+def move(frames: Tensor, motion: Tensor, margin: tuple[int, int] = (0, 0)) -> Tensor:
+    """Frames [B, C, H, W], each moved by its offset [B, 2]; what comes in at an edge repeats the edge.
+
+    Frames that bring a margin of rows and columns, [B, C, H+2·rows, W+2·columns], leave it there: what comes in at an edge is that.
+    """
+    rows, columns = (
+        (torch.arange(side, full - side, device=frames.device) - offset[:, None]).clamp(0, full - 1)
+        for full, side, offset in zip(frames.shape[-2:], margin, motion.unbind(1), strict=True)
+    )
+    moved = frames.gather(2, rows[:, None, :, None].expand(*frames.shape[:2], -1, frames.shape[3]))
+    return moved.gather(3, columns[:, None, None].expand(*moved.shape[:3], -1))
+
+
+def within(frames: Tensor, margin: tuple[int, int]) -> Tensor:
+    """Frames [..., H+2·rows, W+2·columns] without their margin."""
+    rows, columns = (slice(side, full - side) for full, side in zip(frames.shape[-2:], margin, strict=True))
+    return frames[..., rows, columns]

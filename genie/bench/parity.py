@@ -66,7 +66,7 @@ def _together(world: World, other: Engine, frame: np.ndarray, seed: int, frames:
         )
         yield mine, theirs, np.abs(states[0].frame.astype(np.int16) - states[1].frame)
         if follow:
-            states[1].frame, states[1].trail = states[0].frame, states[0].trail
+            states[1].shown, states[1].trail = states[0].shown, states[0].trail
             copy_ring(states[0].memory, states[1].memory)
 
 

@@ -17,6 +17,8 @@ from genie.runtime.graphs import PaintGraph, choose, code_block
 from genie.runtime.noise import uniform
 from genie.weights import load_models
 from tokenizer.model import to_float
+from tokenizer.mosaic import Mosaic
+from tokenizer.motion import move, within
 
 
 class ReferenceSampler:
@@ -32,8 +34,8 @@ class ReferenceSampler:
         self._paint, self._sampling, self._seed = PaintGraph(tokenizer), bundle.manifest.sampling, seed
         self._shape = (tokenizer.config.positions, tokenizer.config.codes)
         context = dynamics.config.context
-        image = torch.from_numpy(frame)[None].to(device)
-        self._frames = deque([image] * (context + 1), maxlen=context + 1)
+        self._shown = Mosaic.of(frame[None], tokenizer.config)
+        self._around = deque([self._there(self._shown.around)] * (context + 1), maxlen=context + 1)  # frames with their margin
         self._codes = deque([torch.zeros(1, *self._shape, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)
         self._motion = deque([torch.zeros(1, 2, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)
         self._actions = deque([torch.zeros(1, dtype=torch.int64, device=device)] * context, maxlen=context)
@@ -44,7 +46,9 @@ class ReferenceSampler:
         """The next frame, uint8 [H, W, 3]."""
         sampling, device = self._sampling, self._device
         self._actions.append(torch.tensor([action], device=device))
-        frames = torch.stack([to_float(frame) for frame in self._frames], dim=1)
+        margin = self._dynamics.tokenizer.margin
+        around = torch.stack([to_float(frame) for frame in self._around], dim=1)
+        frames = within(around, margin)
         pairs = torch.cat([frames[:, :-1], frames[:, 1:]], dim=2)
         actions = torch.stack(list(self._actions), dim=1)
         past = torch.stack(list(self._codes), dim=1)
@@ -57,14 +61,19 @@ class ReferenceSampler:
             motion = torch.stack([*self._motion, torch.zeros_like(self._motion[-1])], dim=1)
             trail = trails(motion, actions, self._dynamics.config.trail, self._dynamics.tokenizer.reach)
             motion[:, -1] = self._dynamics.expect(pairs, actions, trail)[:, -1]
-            logits = self._dynamics(pairs, torch.cat([past, codes[:, None]], dim=1), shown, actions, motion)[:, -1]
+            moved = move(around[:, 1:].flatten(0, 1), motion.flatten(0, 1), margin)[None]
+            logits = self._dynamics(pairs, torch.cat([past, codes[:, None]], dim=1), shown, actions, moved)[:, -1]
             order = sampling.confidence_noise * (1 - done / sampling.passes)
             kept = sampling.kept_after(done, total)
             temperature, chance, keep = (torch.tensor(value, device=device) for value in (sampling.temperature, order, kept))
             codes, known = choose(logits, codes, known, noise[done - 1], temperature, chance, keep, self._block)
-        made = self._paint(self._frames[-1], codes, motion[:, -1])
-        self._frames.append(made)
+        made = self._paint(self._around[-1], codes, motion[:, -1]).cpu().numpy()
+        self._shown = self._shown.after(motion[:, -1].cpu().numpy(), made)
+        self._around.append(self._there(self._shown.around))
         self._codes.append(codes)
         self._motion.append(motion[:, -1])
         self._index += 1
-        return made[0].cpu().numpy()
+        return made[0]
+
+    def _there(self, frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(frames).to(self._device)

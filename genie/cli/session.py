@@ -109,7 +109,7 @@ def export(
     wanted = takes(recording, branch, tree)
     frames = None
     if NEED_FRAMES.intersection(kinds):
-        frames = Frames(recording, _tokenizer_of(recording, file, world).engine.codec.paint)
+        frames = Frames(recording, _tokenizer_of(recording, file, world).engine.codec)
     console = Console()
     for kind in kinds:
         several = len(wanted) > 1 and kind in ("mp4", "lossless", "gif")
@@ -185,7 +185,7 @@ def replay(
     else:
         opened = _tokenizer_of(recording, file, world)
         with _bar(console, "painting") as progress:
-            outcome = paint_again(recording, opened.engine.codec.paint, progress)
+            outcome = paint_again(recording, opened.engine.codec, progress)
         how = "painted again from codes"
     if outcome.equal:
         console.print(f"equal: {outcome.frames:,} frames in {outcome.branches} branches, {how}", highlight=False)

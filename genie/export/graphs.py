@@ -66,12 +66,15 @@ def _graphs(
     tokenizer: VideoTokenizer, latent_actions: LatentActionModel, dynamics: Dynamics
 ) -> dict[str, tuple[nn.Module, dict[str, Any], tuple[str, ...]]]:
     """Name -> module, example inputs by name (lists become name_0, name_1, …), names of the outputs."""
-    config, (height, width) = dynamics.config, tokenizer.config.resolution
+    config = dynamics.config
     tokens = (BATCH, tokenizer.config.positions, tokenizer.config.codes)
     ring = (*tokens[:2], config.heads)
 
-    def image() -> Tensor:  # a tensor of its own each time: the exporter takes one that comes twice for one input
-        return torch.zeros((BATCH, height, width, 3), dtype=torch.uint8)
+    def image(size: tuple[int, int] = tokenizer.config.resolution) -> Tensor:
+        return torch.zeros((BATCH, *size, 3), dtype=torch.uint8)  # one each time: the exporter takes one that comes twice for one input
+
+    def around() -> Tensor:
+        return image(tokenizer.config.around)
 
     def motion() -> Tensor:
         return torch.zeros((BATCH, 2), dtype=torch.int64)
@@ -106,7 +109,7 @@ def _graphs(
             EmbedGraph(dynamics, folded=False),
             {
                 "before": image(),
-                "frame": image(),
+                "frame": around(),
                 "actions": torch.zeros(BATCH, dtype=torch.int64),
                 "motion": motion(),
                 "forced": torch.tensor(False),
@@ -117,8 +120,8 @@ def _graphs(
         "step": (StepGraph(dynamics, folded=False), step, made),
         "step-int8": (StepGraph(dynamics, folded=False, linear=int8_linear), step, made),
         "store": (StoreGraph(), store, stored),
-        "paint": (PaintGraph(tokenizer), {"frame": image(), "codes": codes, "motion": motion()}, ("painted",)),
-        "describe": (EncodeGraph(tokenizer), {"previous": image(), "frame": image()}, ("codes", "motion")),
+        "paint": (PaintGraph(tokenizer), {"frame": around(), "codes": codes, "motion": motion()}, ("painted",)),
+        "describe": (EncodeGraph(tokenizer), {"previous": around(), "frame": image()}, ("codes", "motion")),
         "act": (ActGraph(latent_actions), {"before": image(), "frame": image(), "after": image()}, ("action",)),
     }
 

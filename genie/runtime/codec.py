@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 
 from tokenizer import TokenizerConfig
+from tokenizer.mosaic import Mosaic
 
 BLOCK = 256  # frames that go through a network at once
 
@@ -19,6 +21,7 @@ class Codec(ABC):
     """
 
     def __init__(self, config: TokenizerConfig) -> None:
+        self.config = config
         self.code_shape = (config.positions, config.codes)
         self.token_shape = (config.token_rows, config.codes)
         self.reach, self._scrolls = config.reach, config.scrolls
@@ -56,21 +59,25 @@ class Codec(ABC):
         codes = folded.reshape(batch, self.code_shape[0], fold * fold).repeat(self._codes_of_cell, axis=-1)
         return np.pad(codes, ((0, 0), (0, self.token_shape[0] - self.code_shape[0]), (0, 0)))
 
-    def paint(self, frames: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """Frames uint8 [B, H, W, 3] and what the next ones add, int [B, N, G] -> the next frames."""
-        return self._paint(frames, *self.unpack(tokens))
+    def shown(self, frames: np.ndarray) -> Mosaic:
+        """First frames, uint8 [B, H, W, 3]: nothing is known of what lies around them."""
+        return Mosaic.of(frames, self.config)
 
-    def describe(self, previous: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, 3] twice -> tokens int64 [B, N, G]: what the second frames add to the first."""
-        return self.pack(*self._describe(previous, frames))
+    def paint(self, shown: Mosaic, tokens: np.ndarray) -> np.ndarray:
+        """What is shown and what the next frames add, int [B, N, G] -> the next frames, uint8 [B, H, W, 3]."""
+        return self._paint(shown.around, *self.unpack(tokens))
+
+    def describe(self, shown: Mosaic, frames: np.ndarray) -> np.ndarray:
+        """What is shown and the next frames, uint8 [B, H, W, 3] -> tokens int64 [B, N, G]: what these add."""
+        return self.pack(*self._describe(shown.around, frames))
 
     @abstractmethod
-    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        """Frames uint8 [B, H, W, 3], codes int64 [B, P, G] and motion int64 [B, 2] -> the next frames."""
+    def _paint(self, around: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        """Frames with their margin, uint8 [B, H', W', 3], codes int64 [B, P, G] and motion int64 [B, 2] -> the next frames."""
 
     @abstractmethod
-    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 [B, H, W, 3] twice -> codes int64 [B, P, G] and motion int64 [B, 2]."""
+    def _describe(self, around: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Frames with their margin, uint8 [B, H', W', 3], and the next [B, H, W, 3] -> codes int64 [B, P, G] and motion int64 [B, 2]."""
 
     @abstractmethod
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -78,25 +85,60 @@ class Codec(ABC):
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the real one before it."""
+        shape = (len(frames), frames.shape[1] - 1, *self.token_shape)
+        if self.config.mosaic:  # what a frame adds depends on what was seen before
+            parts = [np.stack([tokens for _, tokens in self.watch(frames[i : i + BLOCK])], axis=1) for i in range(0, len(frames), BLOCK)]
+            return np.concatenate([np.zeros((0, *shape[1:]), np.int64), *(part[:, 1:] for part in parts)])
         pairs = _flat(frames[:, :-1]), _flat(frames[:, 1:])
-        none = np.zeros((0, *self.token_shape), np.int64)
-        parts = [self.describe(*(frame[i : i + BLOCK] for frame in pairs)) for i in range(0, len(pairs[0]), BLOCK)]
-        return np.concatenate([none, *parts]).reshape(len(frames), frames.shape[1] - 1, *self.token_shape)
+        parts = [np.zeros((0, *self.token_shape), np.int64)]
+        for i in range(0, len(pairs[0]), BLOCK):
+            before, after = (frame[i : i + BLOCK] for frame in pairs)
+            parts.append(self.describe(self.shown(before), after))
+        return np.concatenate(parts).reshape(shape)
+
+    def watch(self, frames: np.ndarray) -> Iterator[tuple[Mosaic, np.ndarray]]:
+        """uint8 [B, T, H, W, 3] -> T times what is shown, and tokens int64 [B, N, G]: what the frame adds to the real one before it (at
+        first zeros)."""
+        tokens = np.zeros((len(frames), *self.token_shape), np.int64)
+        shown = self.shown(np.ascontiguousarray(frames[:, 0]))
+        yield shown, tokens
+        for t in range(1, frames.shape[1]):
+            frame = np.ascontiguousarray(frames[:, t])
+            tokens = self.describe(shown, frame)
+            shown = shown.after(self.motion(tokens), frame)
+            yield shown, tokens
 
     def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""
-        made = [frame]
+        shown, made = self.shown(frame), [frame]
         for t in range(codes.shape[1]):
-            made.append(self.paint(made[-1], codes[:, t]))
+            shown = self.follow(shown, codes[:, t])
+            made.append(shown.frame)
         return np.stack(made, axis=1)[:, 1:]
 
-    def unrolled(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G]."""
-        made, codes = [frames[:, 0]], [np.zeros((len(frames), *self.token_shape), np.int64)]
+    def follow(self, shown: Mosaic, tokens: np.ndarray) -> Mosaic:
+        """What is shown after the next frames, whose tokens int [B, N, G] are known."""
+        return shown.after(self.motion(tokens), self.paint(shown, tokens))
+
+    def unrolled(self, frames: np.ndarray, margin: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G].
+
+        Args:
+            margin: the frames come with their margin, [B, T, H', W', 3].
+        """
+        shown, codes = self.shown(np.ascontiguousarray(frames[:, 0])), [np.zeros((len(frames), *self.token_shape), np.int64)]
+        made = [shown.around]
         for t in range(1, frames.shape[1]):
-            codes.append(self.describe(made[-1], np.ascontiguousarray(frames[:, t])))
-            made.append(self.paint(made[-1], codes[-1]))
-        return np.stack(made, axis=1), np.stack(codes, axis=1)[:, 1:]
+            codes.append(self.describe(shown, np.ascontiguousarray(frames[:, t])))
+            shown = self.follow(shown, codes[-1])
+            made.append(shown.around)
+        around = np.stack(made, axis=1)
+        return around if margin else self.without_margin(around), np.stack(codes, axis=1)[:, 1:]
+
+    def without_margin(self, around: np.ndarray) -> np.ndarray:
+        """Frames with their margin, [..., H', W', 3] -> [..., H, W, 3]: a view."""
+        rows, columns = (slice(side, full - side) for full, side in zip(around.shape[-3:-1], self.config.margin, strict=True))
+        return around[..., rows, columns, :]
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [B, T, H, W, 3] -> int64 [B, T-1]: the latent action between neighbours."""

@@ -1,7 +1,8 @@
 """The engine: how one frame of B rollouts is made, whatever runs the networks.
 
-A `State` is all that a rollout is between two frames: the last two frames and the ring of past keys and values. The engine
-knows no names and no files; `Rollout` gives it seeds, `World` a bundle. Back ends subclass `Engine` and run the same graphs.
+A `State` is all that a rollout is between two frames: the last two frames, what is remembered around them and the ring of past keys
+and values. The engine knows no names and no files; `Rollout` gives it seeds, `World` a bundle. Back ends subclass `Engine` and run the
+same graphs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from genie.configs import ROPE_BASE, DynamicsConfig
 from genie.runtime.codec import Codec
 from genie.runtime.sampling import Sampling
+from tokenizer.mosaic import Mosaic
 
 
 @dataclass
@@ -53,17 +55,22 @@ class Memory:
 
 @dataclass
 class State:
-    """Of B rollouts in step: the last two frames, uint8 [B, H, W, 3], and the memory of those before."""
+    """Of B rollouts in step: the last two frames and the memory of those before."""
 
-    before: np.ndarray
-    frame: np.ndarray
+    before: np.ndarray  # uint8 [B, H, W, 3]
+    shown: Mosaic  # the newest frame, and what is remembered around it
     memory: Memory
     trail: np.ndarray  # int64 [B, K, 3]: the newest scrolls and their actions, see `genie.motion`; never changed in place
     settled: np.ndarray | None = None  # bool [B, N, G]: tokens of the newest slot that were known before its last sampling pass
 
     def copy(self) -> State:
         """An independent copy, to the bit."""
-        return replace(self, before=self.before.copy(), frame=self.frame.copy(), memory=self.memory.copy())
+        return replace(self, memory=self.memory.copy())  # frames are never changed in place
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The newest frame, uint8 [B, H, W, 3]."""
+        return self.shown.frame
 
 
 @dataclass(frozen=True)
@@ -140,16 +147,16 @@ class Engine(ABC):
         """Slots after which nothing in the memory comes from an older one: each layer looks back over one ring."""
         return self.config.layers * self._places
 
-    def blank(self, before: np.ndarray, frame: np.ndarray, slots: int) -> State:
+    def blank(self, before: np.ndarray, shown: Mosaic, slots: int) -> State:
         """The state after `slots` slots whose memory is lost; it is whole again once `recall` slots have been committed."""
-        state = self.start(frame)
-        state.before = before
+        state = self.start(shown.frame)
+        state.before, state.shown = before, shown
         state.memory.index, state.memory.oldest = slots, max(0, slots - self._places)
         return state
 
     def start(self, frame: np.ndarray) -> State:
         """The state of B rollouts that show their first frame, uint8 [B, H, W, 3]."""
-        return State(frame, frame, self._memory(len(frame)), np.zeros((len(frame), self.config.trail, 3), np.int64))
+        return State(frame, self.codec.shown(frame), self._memory(len(frame)), np.zeros((len(frame), self.config.trail, 3), np.int64))
 
     def step(
         self, state: State, actions: np.ndarray, noise: np.ndarray, sampling: Sampling, motion: np.ndarray | None = None
@@ -171,7 +178,8 @@ class Engine(ABC):
             self._lap("rest")
         state.memory.close_slot(self._places)
         state.trail = self.longer_trail(state.trail, actions, made.motion)
-        state.before, state.frame, state.settled = state.frame, made.frame, self._with_motion(made.settled)
+        state.before, state.shown = state.frame, state.shown.after(made.motion, made.frame)
+        state.settled = self._with_motion(made.settled)
         return self.codec.pack(made.codes, made.motion)
 
     def commit(self, state: State, actions: np.ndarray, tokens: np.ndarray, frame: np.ndarray, settled: np.ndarray | None = None) -> None:
@@ -186,7 +194,7 @@ class Engine(ABC):
         state.settled = self._with_motion(known)
         state.memory.close_slot(self._places)
         state.trail = self.longer_trail(state.trail, actions, motion)
-        state.before, state.frame = state.frame, frame
+        state.before, state.shown = state.frame, state.shown.after(motion, frame)
 
     def longer_trail(self, trail: np.ndarray, actions: np.ndarray, motion: np.ndarray) -> np.ndarray:
         """A trail [B, K, 3] with one more step in front: actions int [B], motion int [B, 2]."""

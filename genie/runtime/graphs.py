@@ -1,7 +1,8 @@
 """What runs at play time, as pure functions of tensors: the same modules run eagerly, compiled, captured as CUDA graphs and as ONNX.
 
-Frames are uint8 [B, H, W, 3]. Nothing here keeps a state or looks at a value: shapes are static but for the batch B, so a whole
-step can be captured. N positions, G codes each, V values a code, D width, L layers, H heads of d channels, R = context - 1 past slots.
+Frames are uint8 [B, H, W, 3]; one that will be moved comes with its margin (`tokenizer.mosaic`), [B, H', W', 3]. Nothing here keeps a
+state or looks at a value: shapes are static but for the batch B, so a whole step can be captured. N positions, G codes each, V values a
+code, D width, L layers, H heads of d channels, R = context - 1 past slots.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from genie.dynamics import NORM_EPSILON, Block, Dynamics
 from genie.latent_actions import LatentActionModel
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float, to_uint8
-from tokenizer.motion import move
+from tokenizer.motion import move, within
 
 CONFIDENCE_STEPS = 1024.0  # log-probabilities are compared on this grid, so that rounding does not decide which code is surer
 
 
 class EmbedGraph(nn.Module):
-    """The last two frames, the action int64 [B] and the trail of scrolls int64 [B, K, 3] -> all that a slot's passes read of them.
+    """The last two frames, the second with its margin, the action int64 [B] and the trail of scrolls int64 [B, K, 3] -> all that a
+    slot's passes read of them.
 
     That is what the positions see, [B, N, D], the scales and shifts that the action puts after every norm, [B, 6L, D], and where the
     picture scrolls, int64 [B, 2]: the given `motion` where that is `forced` (bool []), else where the dynamics expects it to.
@@ -44,9 +46,10 @@ class EmbedGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         if trail is None:  # ONNX has no inputs without elements
             trail = torch.zeros((1, 0, 3), dtype=torch.int64, device=actions.device)
-        pair = torch.cat([to_float(before), to_float(frame)], dim=1)[:, None]
+        margin, around = self.dynamics.tokenizer.margin, to_float(frame)
+        pair = torch.cat([to_float(before), within(around, margin)], dim=1)[:, None]
         motion = torch.where(forced, motion, self.dynamics.expect(pair, actions[:, None], trail[:, None])[:, 0])
-        seen = self.dynamics.embed_frames(pair, motion[:, None])[:, 0]
+        seen = self.dynamics.embed_frames(pair, move(around, motion, margin)[:, None])[:, 0]
         modulation = self._modulation if self._modulation is not None else modulation_table(self.dynamics)
         embedding = seen + self.dynamics.position + self.dynamics.action(actions)[:, None]
         return embedding, modulation.index_select(0, actions), motion
@@ -72,27 +75,27 @@ class StoreGraph(nn.Module):
 
 
 class PaintGraph(nn.Module):
-    """The current frame, the next one's codes int64 [B, N, G] and where the picture scrolls, int64 [B, 2] -> the next frame."""
+    """The current frame with its margin, the next one's codes int64 [B, N, G] and how the picture scrolls, int64 [B, 2] -> that frame."""
 
     def __init__(self, tokenizer: VideoTokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
 
     def forward(self, frame: Tensor, codes: Tensor, motion: Tensor) -> Tensor:
-        return to_uint8(self.tokenizer.decode(move(to_float(frame), motion), codes))
+        return to_uint8(self.tokenizer.decode(move(to_float(frame), motion, self.tokenizer.config.margin), codes))
 
 
 class EncodeGraph(nn.Module):
-    """A frame and the next -> codes int64 [B, N, G] and motion int64 [B, 2]: what the second adds to the first, and how it scrolls."""
+    """A frame with its margin and the next -> codes int64 [B, N, G], what the second adds to the first, and its scroll, int64 [B, 2]."""
 
     def __init__(self, tokenizer: VideoTokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
 
     def forward(self, previous: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-        before, after = to_float(previous), to_float(frame)
-        motion = self.tokenizer.measure(before, after)
-        return self.tokenizer.encode(move(before, motion), after), motion
+        margin, before, after = self.tokenizer.config.margin, to_float(previous), to_float(frame)
+        motion = self.tokenizer.measure(within(before, margin), after)
+        return self.tokenizer.encode(move(before, motion, margin), after), motion
 
 
 class ActGraph(nn.Module):

@@ -93,11 +93,11 @@ class OnnxCodec(Codec):
         super().__init__(config)
         self._sessions = sessions
 
-    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        return self._run("paint", frame=frames, codes=codes, motion=motion)[0]
+    def _paint(self, around: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        return self._run("paint", frame=around, codes=codes, motion=motion)[0]
 
-    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        codes, motion = self._run("describe", previous=previous, frame=frames)
+    def _describe(self, around: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, motion = self._run("describe", previous=around, frame=frames)
         return codes, motion
 
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -151,12 +151,14 @@ class _Bound:
     def __init__(self, engine: OnnxEngine, batch: int) -> None:
         c, device = engine.config, engine.sessions.device
         positions, groups = engine.codec.code_shape
-        image, tokens = (batch, *engine.resolution, 3), (batch, positions, groups)
+        image, around = ((batch, *size, 3) for size in (engine.resolution, engine.codec.config.around))
+        tokens = (batch, positions, groups)
 
         def buffer(*shape: int, dtype: Any = np.float32) -> _Buffer:
             return _Buffer(shape, dtype, device)
 
-        self.before, self.frame, self.painted = (buffer(*image, dtype=np.uint8) for _ in range(3))
+        self.before, self.painted = (buffer(*image, dtype=np.uint8) for _ in range(2))
+        self.frame = buffer(*around, dtype=np.uint8)  # with its margin
         self.embedding, self.modulation = buffer(batch, positions, c.width), buffer(batch, 6 * c.layers, c.width)
         self.codes = [buffer(*tokens, dtype=np.int64) for _ in range(2)]  # a pass reads one and writes the other
         self.known = [buffer(*tokens, dtype=np.bool_) for _ in range(2)]
@@ -324,7 +326,7 @@ class OnnxEngine(Engine):
         bound.forced.write(motion is not None)
         for name, array in (
             ("before", state.before),
-            ("frame", state.frame),
+            ("frame", state.shown.around),
             ("actions", actions),
             ("trail", state.trail),
             ("mask", slot.mask),

@@ -18,6 +18,7 @@ from genie.runtime.codec import Codec
 from genie.runtime.engine import Engine, State
 from genie.runtime.noise import uniform
 from genie.runtime.sampling import Sampling
+from tokenizer.mosaic import Mosaic, moved
 
 BETWEEN = 32  # levels of 255 that a pixel may be off from any mixture of the paint and what stood under it, and still be one
 
@@ -48,7 +49,7 @@ class Held:
 
     def put_back(self, frames: np.ndarray) -> np.ndarray:
         """Frames with the paint again where it has faded into what stood under it; another colour is something in front, and stays."""
-        painted, before = (_moved(picture, self.offset) for picture in (self.painted, self.before))
+        painted, before = (moved(picture, self.offset) for picture in (self.painted, self.before))
         way, gone = (picture.astype(np.float32) - before for picture in (painted, frames))
         share = (way * gone).sum(-1, keepdims=True) / np.maximum((way * way).sum(-1, keepdims=True), 1)  # of the paint that is left
         mixed = np.abs(gone - np.clip(share, 0, 1) * way).max(-1, keepdims=True) <= BETWEEN
@@ -61,7 +62,7 @@ class Held:
 
     def without(self, changed: np.ndarray) -> Held:
         """Without those pixels, bool [B, H, W, 1], of the present frame: something else was painted there."""
-        return replace(self, painted=np.where(_moved(changed, -self.offset), self.before, self.painted))
+        return replace(self, painted=np.where(moved(changed, -self.offset), self.before, self.painted))
 
 
 @dataclass(frozen=True)
@@ -196,59 +197,52 @@ class BatchRollout:
         if part is not None and (part.dtype != np.bool_ or part.shape != frames.shape[1:3]):
             raise GenieError(f"what is held must be bool {frames.shape[1:3]}, not {part.dtype} {part.shape}.")
         codec, history = self.engine.codec, self.history
+        shown = self.state.shown.showing(frames)
         changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
         self.held = tuple(held.without(changed) for held in self.held)
         if part is not None or hold:
             self.held = (*self.held, Held.of(frames, self.state.frame, part))
         first, back = max(0, len(history) - stick), np.zeros((len(frames), 2), np.int64)
+        backs = {}
         for past in range(len(history) - 1, first - 1, -1):
-            patched = np.where(_moved(changed, back), _moved(frames, back), history[past].frame)
+            patched = np.where(moved(changed, back), moved(frames, back), history[past].frame)
             back = back - codec.motion(history[past].codes)
+            backs[past - 1] = back
             history[past] = replace(history[past], frame=patched)
         again = range(max(1, first), len(history))  # the steps to a changed frame
         touched = changed.any(axis=(1, 2))[..., None]
-        for past in again:
-            told = codec.describe(history[past - 1].frame, history[past].frame)
+        for past in again:  # around the frames before lies what is remembered now
+            told = codec.describe(shown.after(backs[past - 1], history[past - 1].frame), history[past].frame)
             history[past] = replace(history[past], codes=np.where(touched, told, history[past].codes))
         self.state.memory.rewind(len(again))
-        self.state.before, self.state.frame = history[max(0, again.start - 2)].frame, history[again.start - 1].frame
+        self.state.before = history[max(0, again.start - 2)].frame
         self.state.trail = np.zeros_like(self.state.trail)
         for step in history[1 : again.start]:
             self.state.trail = self.engine.longer_trail(self.state.trail, step.actions, codec.motion(step.codes))
         for past in again:
+            self.state.shown = shown.after(backs[past - 1], history[past - 1].frame)
             self.engine.commit(self.state, history[past].actions, history[past].codes, history[past].frame)
+        self.state.shown = shown
         self.tokens = history[-1].codes
 
     def _put_back(self, begun: State) -> None:
         """What is held and has gone in the newest frame comes back: its cells get the codes of that, as if the step from `begun` had
         drawn them."""
-        codec, (last, step) = self.engine.codec, self.history[-2:]
+        codec, step = self.engine.codec, self.history[-1]
         wanted = step.frame
         for held in self.held:
             wanted = held.put_back(wanted)
         changed = (wanted != step.frame).any(axis=-1)
         if not changed.any():
             return
-        told = codec.describe(last.frame, wanted)
+        told = codec.describe(begun.shown, wanted)
         same_scroll = (codec.motion(told) == codec.motion(step.codes)).all(axis=-1)
         gone = codec.tokens_of(changed) & same_scroll[:, None, None]
         if gone.any():
             self.tokens = np.where(gone, told, step.codes)
-            self.history[-1] = replace(step, frame=codec.paint(last.frame, self.tokens), codes=self.tokens)
+            self.history[-1] = replace(step, frame=codec.paint(begun.shown, self.tokens), codes=self.tokens)
             step, settled, self.state = self.history[-1], self.state.settled, begun
             self.engine.commit(begun, step.actions, step.codes, step.frame, settled)
-
-
-def _moved(pictures: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Pictures [B, H, W, C], each moved by its rows and columns, int [B, 2]; what comes in is 0."""
-    made = np.zeros_like(pictures)
-    height, width = pictures.shape[1:3]
-    for picture, out, (down, right) in zip(pictures, made, offsets.tolist(), strict=True):
-        if abs(down) < height and abs(right) < width:
-            out[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = picture[
-                max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
-            ]
-    return made
 
 
 class Rollout:
@@ -322,12 +316,12 @@ class Rollout:
         """(steps to `relive`, recorded steps before them) that rebuild the model's state at any later frame, to the bit."""
         return self._batch.engine.recall, self._batch.engine.context + 2
 
-    def jump(self, index: int, past: Sequence[Recorded]) -> None:
-        """Go to frame `index`, whose last steps are given; the memory is whole again after `recall` steps of `relive`."""
+    def jump(self, index: int, past: Sequence[Recorded], shown: Mosaic) -> None:
+        """Go to frame `index`, whose last steps and what it shows are given; the memory is whole again after `recall` steps of `relive`."""
         batch = self._batch
         slots = batch.state.memory.index - batch.index + index  # those of the prompt stay in the count
         batch.history = [step._past() for step in past]
-        batch.state = batch.engine.blank(batch.history[-2].frame, batch.history[-1].frame, slots)
+        batch.state = batch.engine.blank(batch.history[-2].frame, shown, slots)
         batch.index, batch.tokens = index, batch.history[-1].codes
 
     def relive(self, step: Recorded) -> None:
@@ -338,6 +332,11 @@ class Rollout:
     def codec(self) -> Codec:
         """Frames to tokens and back."""
         return self._batch.engine.codec
+
+    @property
+    def shown(self) -> Mosaic:
+        """The current frame with what is remembered around it, a batch of one."""
+        return self._batch.state.shown
 
     @property
     def held(self) -> tuple[Held, ...]:

@@ -37,11 +37,11 @@ class TorchCodec(Codec):
         self._encode = EncodeGraph(tokenizer)
         self._act = ActGraph(latent_actions) if latent_actions is not None else None
 
-    def _paint(self, frames: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        return self._run(self._painter, frames, codes, motion)[0]
+    def _paint(self, around: np.ndarray, codes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        return self._run(self._painter, around, codes, motion)[0]
 
-    def _describe(self, previous: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        codes, motion = self._run(self._encode, previous, frames)
+    def _describe(self, around: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, motion = self._run(self._encode, around, frames)
         return codes, motion
 
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ class _Buffers:
 
         config = engine.config
         self.before = empty(batch, *resolution, 3, dtype=torch.uint8)
-        self.frame = empty(batch, *resolution, 3, dtype=torch.uint8)
+        self.frame = empty(batch, *engine.codec.config.around, 3, dtype=torch.uint8)
         self.actions = empty(batch, dtype=torch.int64)
         self.motion, self.forced = empty(batch, 2, dtype=torch.int64), empty(dtype=torch.bool)
         self.trail = empty(batch, config.trail, 3, dtype=torch.int64)
@@ -164,7 +164,7 @@ class TorchEngine(Engine):
         if key not in self._buffers:
             self._buffers[key] = _Buffers(*key, self.noise_shape, self._resolution, self, self.device)
         buffers = self._buffers[key]
-        buffers.fill(before=state.before, frame=state.frame, actions=actions, trail=state.trail)
+        buffers.fill(before=state.before, frame=state.shown.around, actions=actions, trail=state.trail)
         buffers.fill(place=slot.place, mask=slot.mask, rope=slot.rope)
         return buffers
 

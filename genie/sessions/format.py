@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import io
 import platform
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ from genie.machine import cores, processor
 from genie.runtime.actions import Action
 from genie.runtime.sampling import Sampling
 from genie.world import World
+from tokenizer import TokenizerConfig
+from tokenizer.mosaic import Mosaic
 
 SCHEMA_VERSION = 1
 MAX_PROMPT_FRAMES = 256
@@ -280,6 +283,26 @@ def _pixels(data: bytes, resolution: tuple[int, int], where: str, count: int = 1
             return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise SessionError(f"{where} is not a readable PNG ({error}).") from error
+
+
+def key_frame_png(shown: Mosaic) -> bytes:
+    """What a rollout shows, as PNG: the frame, and where a world remembers anything around it that too; the alpha says what was seen."""
+    if not any(shown.margin):
+        return png(shown.frame[0])
+    return png(np.dstack([shown.picture[0], np.where(shown.known[0], np.uint8(255), np.uint8(0))]))
+
+
+def read_key_frame(data: bytes, tokenizer: TokenizerConfig, where: str) -> Mosaic:
+    """What `key_frame_png` wrote, for a world with this tokenizer."""
+    size = tokenizer.resolution[0] + 2 * tokenizer.mosaic, tokenizer.resolution[1] + 2 * tokenizer.mosaic
+    pixels = _pixels(data, size, where)
+    view = tuple(slice(tokenizer.mosaic, full - tokenizer.mosaic) for full in size)
+    shown = Mosaic.of(np.ascontiguousarray(pixels[view][None, ..., :3]), tokenizer)
+    if not tokenizer.mosaic:
+        return shown
+    if pixels.shape[2] != 4:
+        raise SessionError(f"{where} does not say what was seen.")
+    return replace(shown, picture=np.ascontiguousarray(pixels[None, ..., :3]), known=pixels[None, ..., 3] > 127)
 
 
 def pixel_hash(frame: np.ndarray) -> int:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
 
-from genie.sessions.format import picture, pixel_hash
+from genie.runtime.codec import Codec
+from genie.sessions.format import pixel_hash, read_key_frame
 from genie.sessions.recording import Place, Recording
-
-Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # `Codec.paint`
+from tokenizer.mosaic import Mosaic
 
 
 class FrameStore:
@@ -59,26 +58,41 @@ class Frames:
     """Any frame of a recording.
 
     Args:
-        paint: `Codec.paint` of a world with the recording's tokenizer.
+        codec: of a world with the recording's tokenizer.
     """
 
-    def __init__(self, recording: Recording, paint: Paint) -> None:
-        self._recording, self._paint = recording, paint
+    def __init__(self, recording: Recording, codec: Codec) -> None:
+        self._recording, self._codec = recording, codec
         self._store = FrameStore(recording.header.world.resolution)
+        self._last: tuple[Place, Mosaic] | None = None  # what was painted last: most often the next frame is asked for then
         self.different: set[Place] = set()  # painted here with other pixels than were shown
 
     def at(self, branch: int, index: int) -> np.ndarray:
         """Frame `index` on the path to a branch, uint8 [H, W, 3]."""
-        recording = self._recording
+        place = self._recording.owner(branch, index), index
+        return self._store.get(place) if place in self._store else self.shown(*place).frame[0].copy()
+
+    def shown(self, branch: int, index: int) -> Mosaic:
+        """Frame `index` on the path to a branch, with what was remembered around it; a batch of one."""
+        recording, codec = self._recording, self._codec
         owner = recording.owner(branch, index)
-        place = owner, index
-        if place in self._store:
-            return self._store.get(place)
-        if owner in recording.edits and index == recording.branch(owner).start:
-            return recording.edits[owner].copy()
-        if index == 0:
-            return recording.prompt[-1].copy()
-        return self._painted(owner, index)
+        start = recording.branch(owner).start
+        known = index
+        while known > start and not self._at_hand((owner, known)):
+            known -= 1
+        shown = self._again((owner, known)) if known > start else self._beginning(owner)
+        rows = recording.rows(owner)
+        for number in range(known + 1, index + 1):
+            place, tokens = (owner, number), rows[number - start - 1]["tokens"][None].astype(np.int64)
+            if place in self._store:
+                frame = self._store.get(place)
+            else:
+                frame = codec.paint(shown, tokens)[0]
+                self._check(place, frame)
+                self._store.put(place, frame)
+            shown = shown.after(codec.motion(tokens), frame[None])
+        self._last = (owner, index), shown
+        return shown
 
     def put(self, place: Place, frame: np.ndarray) -> None:
         """Keep a frame that was just made."""
@@ -88,34 +102,33 @@ class Frames:
         """Forget the kept frames."""
         self._store.close()
 
-    def _painted(self, owner: int, index: int) -> np.ndarray:
-        recording = self._recording
-        start = recording.branch(owner).start
-        known = index
-        while known > start and (owner, known) not in self._store and (owner, known) not in recording.key_frames:
-            known -= 1
-        if (owner, known) in self._store:
-            frame = self._store.get((owner, known))
-        elif known > start:
-            frame = self._key_frame((owner, known))
-        elif owner in recording.edits:
-            frame = recording.edits[owner]
-        else:  # the frame it leaves its parent at, whose picture every branch has
-            place = (recording.owner(owner, start), start)
-            frame = self._key_frame(place) if place in recording.key_frames else self.at(*place)
-        rows = recording.rows(owner)
-        for number in range(known + 1, index + 1):
-            row = rows[number - start - 1]
-            frame = self._paint(frame[None], row["tokens"][None].astype(np.int64))[0]
-            self._check((owner, number), frame)
-            self._store.put((owner, number), frame)
-        return frame.copy()
+    def _at_hand(self, place: Place) -> bool:
+        alone = not self._codec.config.mosaic  # the frame is all that painting goes on from
+        last = self._last is not None and self._last[0] == place
+        return last or place in self._recording.key_frames or (alone and place in self._store)
 
-    def _key_frame(self, place: Place) -> np.ndarray:
-        frame = picture(self._recording.key_frames[place], self._recording.header.world.resolution, f"the key frame {place}")[0]
-        self._check(place, frame)
-        self._store.put(place, frame)
-        return frame
+    def _again(self, place: Place) -> Mosaic:
+        """What is shown at a place that is at hand."""
+        if self._last is not None and self._last[0] == place:
+            return self._last[1]
+        if place in self._store and not self._codec.config.mosaic:
+            return self._codec.shown(self._store.get(place)[None])
+        shown = read_key_frame(self._recording.key_frames[place], self._codec.config, f"the key frame {place}")
+        self._check(place, shown.frame[0])
+        self._store.put(place, shown.frame[0])
+        return shown
+
+    def _beginning(self, owner: int) -> Mosaic:
+        """What is shown where a branch starts: its edit, the frame at which it leaves its parent, or the prompt."""
+        recording, branch = self._recording, self._recording.branch(owner)
+        if owner in recording.edits:
+            assert branch.parent is not None
+            edit = recording.edits[owner][None]
+            return self.shown(branch.parent, branch.start).showing(edit) if self._codec.config.mosaic else self._codec.shown(edit)
+        if branch.start:
+            return self.shown(recording.owner(owner, branch.start), branch.start)
+        prompt = recording.prompt if self._codec.config.mosaic else recording.prompt[-1:]
+        return [shown for shown, _ in self._codec.watch(prompt[None])][-1]
 
     def _check(self, place: Place, frame: np.ndarray) -> None:
         owner, index = place

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genie.runtime.codec import Codec
 from genie.sessions.format import pixel_hash
-from genie.sessions.frames import Frames, Paint
+from genie.sessions.frames import Frames
 from genie.sessions.recording import Place, Recording
 from genie.sessions.simulation import Simulation
 from genie.world import World
@@ -33,14 +34,14 @@ class Outcome:
         return self.different == 0
 
 
-def replay(recording: Recording, paint: Paint, progress: Progress = lambda done, total: None) -> Outcome:
+def replay(recording: Recording, codec: Codec, progress: Progress = lambda done, total: None) -> Outcome:
     """Paint every frame of every branch from its codes, or read its key frame, and compare it with the hash of what was shown.
 
     On the machine that recorded it every frame is the same to the bit. Where the tokenizer's sums round otherwise, a frame may be a level
     off in some pixels, until the next key frame.
     """
     done = 0
-    with closing(Frames(recording, paint)) as frames:
+    with closing(Frames(recording, codec)) as frames:
         for branch in recording.tree:
             for index in range(branch.start + 1, branch.end + 1):
                 frames.at(branch.id, index)
@@ -56,7 +57,7 @@ def verify(recording: Recording, world: World, progress: Progress = lambda done,
     its frames to be equal: others round differently.
     """
     done = 0
-    with closing(Frames(recording, world.engine.codec.paint)) as frames:
+    with closing(Frames(recording, world.engine.codec)) as frames:
         model = Simulation(recording, world, frames)
         for branch, index in _order(recording, model):
             row = recording.rows(branch)[index - recording.branch(branch).start - 1]

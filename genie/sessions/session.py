@@ -16,7 +16,7 @@ from genie.runtime.rollout import Rollout
 from genie.runtime.sampling import Sampling
 from genie.sessions import recording as records
 from genie.sessions.archive import save
-from genie.sessions.format import KEY_FRAME_EVERY, MAX_PROMPT_FRAMES, MAX_STICK, NO_TIME, Branch, Header, Kind, pixel_hash, png
+from genie.sessions.format import KEY_FRAME_EVERY, MAX_PROMPT_FRAMES, MAX_STICK, NO_TIME, Branch, Header, Kind, key_frame_png, pixel_hash
 from genie.sessions.frames import Frames
 from genie.sessions.journal import Journal, is_journal
 from genie.sessions.reading import check_same_tokenizer, check_same_weights, read_session
@@ -36,7 +36,7 @@ class Session:
 
     def __init__(self, recording: Recording, world: World, journal: Journal | None = None) -> None:
         self.world, self.recording, self.journal = world, recording, journal
-        self._frames = Frames(recording, world.engine.codec.paint)
+        self._frames = Frames(recording, world.engine.codec)
         self._states = StateStore(journal.folder.parent if journal is not None else None)
         same = recording.header.world.weights == world.manifest.weights_digest
         self._simulation = Simulation(recording, world, self._frames, self._states) if same else None
@@ -166,7 +166,7 @@ class Session:
         self.recording.append(number, row)
         self._frames.put(self.recording.cursor, frame)
         if self.index % KEY_FRAME_EVERY == 0:
-            self.recording.add_key_frame(self.recording.cursor, png(frame))
+            self.recording.add_key_frame(self.recording.cursor, key_frame_png(model.rollout.shown))
         return frame
 
     def seek(self, index: int, branch: int | None = None) -> None:
@@ -382,7 +382,7 @@ class Session:
             self._model()  # nothing grows where nobody can act
         owner, parent = self._owner(), self._here()
         if self.index > self.recording.branch(owner).start and (owner, self.index) not in self.recording.key_frames:
-            self.recording.add_key_frame((owner, self.index), png(self.frame))
+            self.recording.add_key_frame((owner, self.index), key_frame_png(self._frames.shown(owner, self.index)))
         inherited = {"salt": parent.salt, "sampling": parent.sampling}
         branch = Branch(id=len(self.recording), parent=parent.id, start=self.index, kind=kind, **{**inherited, **fields})
         return self.recording.add_branch(branch, edit, part).id

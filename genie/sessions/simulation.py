@@ -88,7 +88,11 @@ class Simulation:
         at = self._nearest(line, max(0, begin), begin < past, fresh)
         if at is None:
             at = (self._recording.owner(place[0], begin), begin)
-            self.rollout.jump(begin, [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)])
+            self.rollout.jump(
+                begin,
+                [self._recorded(place[0], index) for index in range(begin - past + 1, begin + 1)],
+                self._frames.shown(place[0], begin),
+            )
             yield from self._relive(line, at, whole=False)
         else:
             yield from self._relive(line, at)

@@ -86,11 +86,21 @@ class StateStore:
 def _arrays(state: Snapshot) -> list[np.ndarray]:
     """The large parts of a state: ring, frames."""
     inner = state.state
-    return [inner.memory.keys, inner.memory.values, inner.before, inner.frame, *(past.frame for past in state.history)]
+    shown = inner.shown
+    return [
+        inner.memory.keys,
+        inner.memory.values,
+        inner.before,
+        shown.frame,
+        shown.picture,
+        shown.known,
+        *(past.frame for past in state.history),
+    ]
 
 
 def _with(state: Snapshot, arrays: list[np.ndarray]) -> Snapshot:
     """A state with other large parts."""
-    keys, values, before, frame, *frames = arrays
-    inner = replace(state.state, memory=replace(state.state.memory, keys=keys, values=values), before=before, frame=frame)
+    keys, values, before, frame, mosaic, known, *frames = arrays
+    shown = replace(state.state.shown, frame=frame, picture=mosaic, known=known)
+    inner = replace(state.state, memory=replace(state.state.memory, keys=keys, values=values), before=before, shown=shown)
     return replace(state, state=inner, history=tuple(replace(past, frame=one) for past, one in zip(state.history, frames, strict=True)))

@@ -35,7 +35,7 @@ from genie.training.pieces import damaged, planted
 from genie.training.tokens import TokenReader, mixed_actions
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
-from tokenizer.motion import move
+from tokenizer.motion import move, within
 
 FRAME_NOISE = 0.1  # largest standard deviation of the noise on context frames, frames in [-1, 1]
 WRONG_CODES = 0.1  # largest share of the known codes replaced at random
@@ -72,12 +72,14 @@ class Scrolls:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), tokens [B, S, N, G] or None, ids [B, S]."""
+    """A batch: frames uint8 [B, S+2, H, W, 3] (two before the first slot), what the model sees of them [B, S+2, H', W', 3], with its
+    margin, tokens [B, S, N, G] or None, ids [B, S]."""
 
     frames: np.ndarray
+    context: np.ndarray
     tokens: np.ndarray | None  # None: encoded on the fly
     actions: np.ndarray
-    own: np.ndarray | None = None  # what the model made instead of these frames
+    own: bool = False  # the context is what the model made instead of these frames
     seen: np.ndarray | None = None  # bool [B, S, h, w]: cells of its frames that can be compared
     scrolls: Scrolls | None = None
 
@@ -105,7 +107,7 @@ class DynamicsObjective:
         self.model = Dynamics(config, tokenizer.config).to(device)
         self._device = device
         self._tokenizer, self._latent_actions = tokenizer.to(device).eval(), latent_actions.to(device).eval()
-        self._codec = TorchCodec(tokenizer)
+        self._codec, self._margin = TorchCodec(tokenizer), tokenizer.config.margin
         self._data, self._table, self._sampling = data, table, sampling
         self._latent_count = latent_actions.config.actions
         self._tokens = TokenReader(tokens)
@@ -128,19 +130,21 @@ class DynamicsObjective:
             real = self._real.read(self._own.starts[rows] + self._data.skip * first, self._data.slots + 2).frames
             rows = rows[:, None]
             own, seen = self._own.frames[rows, moments], self._own.seen[rows, moments[:, 2:]]
-            return Sequences(real, None, self._own.actions[rows, moments[:, 1:-1]], own, seen)
+            return Sequences(real, own, None, self._own.actions[rows, moments[:, 1:-1]], True, seen)
         walks = rng.integers(self._tokens.walks, size=self._data.rows)
         first = rng.integers(-1, self._tokens.length - self._data.slots - 1, size=self._data.rows)  # -1: no frame before
         moments = np.maximum(first[:, None] + np.arange(self._data.slots + 2), 0)
         slots = moments[:, 2:] - 1  # codes and actions of frame t stand at t-1
         latent, recorded = self._tokens.latent[walks[:, None], slots], self._tokens.recorded[walks[:, None], slots]
         actions = mixed_actions(rng, latent, recorded, self._latent_count)
+        context = self._tokens.frames[walks[:, None], moments]
+        frames = self._codec.without_margin(context)
         if rng.random() < self._data.real_share:
             starts = self._tokens.starts[walks] + self._data.skip * np.maximum(first, 0)
             real = self._real.read(starts, self._data.slots + 2).frames
-            offsets = moments - np.maximum(first, 0)[:, None]
-            return Sequences(real[np.arange(len(walks))[:, None], offsets], None, actions)
-        return Sequences(self._tokens.frames[walks[:, None], moments], self._tokens.tokens[walks[:, None], slots], actions)
+            frames[...] = real[np.arange(len(walks))[:, None], moments - np.maximum(first, 0)[:, None]]
+            return Sequences(frames, context, None, actions)
+        return Sequences(frames, context, self._tokens.tokens[walks[:, None], slots], actions)
 
     def _scrolls(self, rng: np.random.Generator) -> Scrolls:
         steps = self.model.config.trail
@@ -150,16 +154,18 @@ class DynamicsObjective:
         motion = self._codec.motion(self._tokens.tokens[walks, slots])
         latent, recorded = self._tokens.latent[walks, slots], self._tokens.recorded[walks, slots]
         actions = mixed_actions(rng, latent, recorded, self._latent_count)
-        return Scrolls(self._tokens.frames[walks, last + np.array([-1, 0])], motion, actions)
+        frames = self._codec.without_margin(self._tokens.frames[walks, last + np.array([-1, 0])])
+        return Scrolls(np.ascontiguousarray(frames), motion, actions)
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         frames, context, codes, motion, counts = self._lesson(batch, generator)
         actions = self._there(batch.actions)
         known = random_known(codes.shape, generator).to(self._device)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE
-        noisy = context[:, :-1] + amount.to(self._device) * normal_like(frames[:, :-1], generator)
-        pairs = torch.cat([noisy[:, :-1], noisy[:, 1:]], dim=2)
-        logits = self.model(pairs, self._corrupt(codes, generator), known, actions, motion)
+        noisy = context[:, :-1] + amount.to(self._device) * normal_like(context[:, :-1], generator)
+        seen_frames = within(noisy, self._margin)
+        pairs = torch.cat([seen_frames[:, :-1], seen_frames[:, 1:]], dim=2)
+        logits = self.model(pairs, self._corrupt(codes, generator), known, actions, self._moved(noisy[:, 1:], motion))
         weight = self._weight(frames)
         if counts is not None:
             weight = weight * by_code(counts, self._tokenizer.config)
@@ -189,10 +195,10 @@ class DynamicsObjective:
 
     @torch.no_grad()
     def _lesson(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """What is true and what the model sees, float [B, S+2, 3, H, W] twice; what leads from one to the other: codes [B, S, N, G] and
-        motion [B, S, 2]; cells that count, bool [B, S, h, w], or None where all do."""
+        """What is true, float [B, S+2, 3, H, W], and what the model sees, with its margin; what leads from one to the other: codes
+        [B, S, N, G] and motion [B, S, 2]; cells that count, bool [B, S, h, w], or None where all do."""
         frames = to_float(self._there(batch.frames))
-        context = frames if batch.own is None else to_float(self._there(batch.own))
+        context = to_float(self._there(batch.context))
         plant, damage = (torch.rand(2, generator=generator) < torch.tensor([self._data.planted_share, DAMAGED_SHARE])).tolist()
         if batch.tokens is not None and not plant and not damage:
             shape = batch.tokens.shape[:2]
@@ -202,20 +208,25 @@ class DynamicsObjective:
         scroll = self._scroll(frames[:, :-1], frames[:, 1:])
         counts = None if batch.seen is None else self._there(batch.seen)
         if plant:
-            frames, context, sudden = planted(frames, context, scroll, generator)
+            view = within(context, self._margin)
+            frames, view[...], sudden = planted(frames, view, scroll, generator)
             side = self._codec.code_stride
             foreseen = rearrange(~sudden[:, 2:], "b t (h y) (w x) -> b t h w (y x)", y=side, x=side).all(-1)
             counts = foreseen if counts is None else counts & foreseen
         if damage:
             context = damaged(context, generator)
         before, after, motion = context[:, 1:-1], frames[:, 2:], scroll[:, 1:]
-        if batch.own is not None:
+        if batch.own:
             # what the model made may stand a pixel off; more than that is a mistake in measuring on a picture that has gone wrong
-            own = self._scroll(before, after)
+            own = self._scroll(within(before, self._margin), after)
             motion = torch.where((own - motion).abs().amax(-1, keepdim=True) <= 1, own, motion)
-        moved = move(before.flatten(0, 1), motion.flatten(0, 1))
+        moved = self._moved(before, motion).flatten(0, 1)
         codes = self._tokenizer.encode(moved, after.flatten(0, 1)).unflatten(0, motion.shape[:2])
         return frames, context, codes, motion, counts
+
+    def _moved(self, context: Tensor, motion: Tensor) -> Tensor:
+        """Frames with their margin, float [B, T, 3, H', W'], moved by their offsets [B, T, 2] -> [B, T, 3, H, W]."""
+        return move(context.flatten(0, 1), motion.flatten(0, 1), self._margin).unflatten(0, motion.shape[:2])
 
     def _scroll(self, before: Tensor, after: Tensor) -> Tensor:
         """How the picture moves, float [B, T, 3, H, W] twice -> int64 [B, T, 2]."""

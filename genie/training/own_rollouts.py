@@ -5,8 +5,8 @@ frame back to the real next one. The picture scrolls as the real one did, so tha
 prompt is the model's own invention and no mistake, so it is left out (`seen`), unless the model's frame has faded: one that shows next to
 nothing has nothing to keep, and the lesson is the whole real next frame.
 
-One file a block: frames uint8 [W, L, H, W, 3], actions int64 [W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the
-tokenizer's code stride, starts int64 [W].
+One file a block: frames with their margin uint8 [W, L, H', W', 3], actions int64 [W, L-1] (ids of the action table), seen bool
+[W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ def _block(
     motion = codec.motion(codec.encode(clips.frames))
     prompts = clips.frames[:, :PROMPT_FRAMES]
     along = (actions[:, PROMPT_FRAMES - 1 :], motion[:, PROMPT_FRAMES - 1 :])
-    made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)))
-    frames = np.concatenate([prompts, made], axis=1)
+    made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)), margin=True)
+    frames = np.concatenate([np.stack([shown.around for shown, _ in codec.watch(prompts)], axis=1), made], axis=1)
     seen = seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride)
     return {
         "frames": frames,
         "actions": actions,
-        "seen": seen | after_faded(frames, clips.frames)[..., None, None],
+        "seen": seen | after_faded(codec.without_margin(frames), clips.frames)[..., None, None],
         "starts": clips.starts,
     }
 

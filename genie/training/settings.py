@@ -120,8 +120,9 @@ class Settings(BaseModel):
             TrainingError: frames of this resolution (height, width) are too small for it.
         """
         wanted = {"resolution": resolution, "reach_rows": reach[0], "reach_columns": reach[1]}
+        mosaic = max(self.tokenizer.mosaic, *reach) if self.tokenizer.mosaic and any(reach) else 0  # nothing leaves a still picture
         try:
-            tokenizer = TokenizerConfig.model_validate({**self.tokenizer.model_dump(), **wanted})
+            tokenizer = TokenizerConfig.model_validate({**self.tokenizer.model_dump(), **wanted, "mosaic": mosaic})
             latent_actions = LatentActionConfig.model_validate({**self.latent_actions.model_dump(), **wanted})
         except ValidationError as error:
             problem = error.errors()[0]["msg"].removeprefix("Value error, ")
@@ -168,7 +169,7 @@ def presets() -> dict[str, Settings]:
     still = TokenizerConfig(
         mode="per-frame", local=True, codes=8, levels=(4, 4, 4, 4)
     )  # a ball of two pixels is described where it is, not by where it was
-    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True)
+    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True, mosaic=24)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),

@@ -8,11 +8,12 @@ frames with local codes, under a still camera, learns from windows around what s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from genie.data.clips import Clips, ClipSampler, ClipStream
 from genie.data.store import Dataset
@@ -24,7 +25,8 @@ from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.pieces import planted
 from tokenizer import TokenizerConfig
-from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float
+from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float, to_uint8
+from tokenizer.mosaic import Mosaic
 from tokenizer.motion import move
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
@@ -68,6 +70,7 @@ class TokenizerObjective:
         self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
         self._in_windows = self._foreground.still and config.local and config.mode == "per-frame"
         self._carried = torch.zeros(data.rows, 3, *config.resolution, device=device)
+        self._shown = Mosaic.of(np.zeros((data.rows, *config.resolution, 3), np.uint8), config)
 
     def batch(self, step: int) -> tuple[Clips, np.ndarray]:
         return self._stream.batch(step)
@@ -76,6 +79,7 @@ class TokenizerObjective:
         clips, fresh = batch
         frames = to_float(torch.from_numpy(clips.frames).to(self._device))
         previous = torch.where(torch.from_numpy(fresh).to(self._device)[:, None, None, None], frames[:, 0], self._carried)
+        shown = self._shown.renewed(fresh, clips.frames[:, 0])
         amount = torch.rand((len(frames), 2, 1, 1, 1), generator=generator)
         amount = torch.where(amount[:, 0] < NOISE_SHARE, amount[:, 1] * NOISE, 0.0)
         previous = previous + amount.to(self._device) * normal_like(previous, generator)
@@ -86,7 +90,8 @@ class TokenizerObjective:
         loss = torch.zeros((), device=self._device)
         squared, squared_changed = [], []
         for t in range(1, frames.shape[1]):
-            previous = move(previous, self.model.measure(previous.detach(), frames[:, t]))
+            motion = self.model.measure(previous.detach(), frames[:, t])
+            previous = move(self._with_margin(previous, shown), motion, self.model.config.margin)
             previous = previous.contiguous(memory_format=torch.channels_last)
             values, codes = self.model.quantize(previous, frames[:, t])
             painted = self.model.decoder(values, previous, hearsay(values, generator))
@@ -97,7 +102,8 @@ class TokenizerObjective:
             loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
             loss = loss + self._data.code_cost * values.abs().mean()
             previous = round_to_uint8_grid(painted.float())
-        self._carried = previous.detach()
+            shown = shown.after(motion.cpu().numpy(), to_uint8(previous.detach()).cpu().numpy())
+        self._carried, self._shown = previous.detach(), shown
         steps = frames.shape[1] - 1
         used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
         numbers = {
@@ -106,6 +112,15 @@ class TokenizerObjective:
             "codes_used_in_batch": float(used),
         }
         return loss / steps, numbers, steps * len(frames)
+
+    def _with_margin(self, frames: Tensor, shown: Mosaic) -> Tensor:
+        """Frames [B, 3, H, W] in the middle of what is around them, [B, 3, H', W']; gradients pass through the frames."""
+        rows, columns = shown.margin
+        if not rows and not columns:
+            return frames
+        sides = (columns, columns, rows, rows)
+        inside = F.pad(torch.ones_like(frames[:1, :1], dtype=torch.bool), sides)
+        return torch.where(inside, F.pad(frames, sides), to_float(torch.from_numpy(shown.around).to(self._device)))
 
     def _window_loss(self, frames: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         """The loss over windows of frames [B, 3, H, W], `WINDOWS` of each."""
@@ -151,10 +166,16 @@ class TokenizerObjective:
         return Validation(metrics, grid(rows))
 
     def carried(self) -> dict[str, Tensor]:
-        return {"frames": self._carried}
+        mosaic = {"mosaic": torch.from_numpy(self._shown.picture), "known": torch.from_numpy(self._shown.known)}
+        return {"frames": self._carried, **(mosaic if any(self._shown.margin) else {})}
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         self._carried = carried["frames"].to(self._device)
+        frame = to_uint8(self._carried).cpu().numpy()
+        shown = self._shown.showing(frame)
+        if any(shown.margin):
+            shown = replace(shown, picture=carried["mosaic"].numpy(), known=carried["known"].numpy())
+        self._shown = shown
 
 
 def penalty(error: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Between the stages: what the trained tokenizer and latent action model make of the dataset, ready for the dynamics.
 
 The tokenizer runs unrolled on its own output along walks of `length` frames, so that its codes contain the corrections that
-keep a rollout clean. One zarr group of the training split: frames uint8 `[W, L, H, W, 3]`, tokens uint16 `[W, L-1, N, G]`, latent
-and recorded actions uint8 `[W, L-1]`, starts int64 `[W]`.
+keep a rollout clean. One zarr group of the training split: frames with their margin uint8 `[W, L, H', W', 3]`, tokens
+uint16 `[W, L-1, N, G]`, latent and recorded actions uint8 `[W, L-1]`, starts int64 `[W]`.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def encode_dataset(
     sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
     starts = np.random.default_rng([plan.seed, 11]).permutation(sampler.spread_starts(walks))
     codec = TorchCodec(tokenizer, latent_actions)
-    arrays = _arrays(group, walks, plan.length, tokenizer.config.resolution, codec.token_shape, create=done == 0)
+    arrays = _arrays(group, walks, plan.length, tokenizer.config.around, codec.token_shape, create=done == 0)
     device = next(tokenizer.parameters()).device
     bf16 = plan.bf16 and gains_by_bf16(device)
     while done < walks:
         block = starts[done : done + BLOCK]
         clips = sampler.read(block)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            made, tokens = codec.unrolled(clips.frames)
+            made, tokens = codec.unrolled(clips.frames, margin=True)
         part = slice(done, done + len(block))
         arrays["frames"][part] = made
         arrays["tokens"][part] = tokens.astype(np.uint16)
@@ -101,10 +101,10 @@ def fingerprint(*models: nn.Module) -> str:
 
 
 def _arrays(
-    group: zarr.Group, walks: int, length: int, resolution: tuple[int, int], token_shape: tuple[int, int], create: bool
+    group: zarr.Group, walks: int, length: int, size: tuple[int, int], token_shape: tuple[int, int], create: bool
 ) -> dict[str, zarr.Array]:
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
-        "frames": ((walks, length, *resolution, 3), "uint8"),
+        "frames": ((walks, length, *size, 3), "uint8"),
         "tokens": ((walks, length - 1, *token_shape), "uint16"),
         "latent": ((walks, length - 1), "uint8"),
         "recorded": ((walks, length - 1), "uint8"),

@@ -115,7 +115,7 @@ class Export(Screen):
             world = self._world(recording)
             if self._file is not None:
                 check_same_tokenizer(recording, world.manifest, self._file)
-            frames = Frames(recording, world.engine.codec.paint)
+            frames = Frames(recording, world.engine.codec)
 
         def progress(done: int, total: int) -> None:
             self._progress = (done, total)

@@ -144,5 +144,8 @@ def _look_at(paths: list[Path]) -> Generator[None, None, list[Kept]]:
 def _picture(recording: Recording) -> np.ndarray:
     """The newest picture that is in the file; the prompt if there is no other."""
     if recording.key_frames:
-        return png_frame(recording.key_frames[max(recording.key_frames, key=lambda place: place[1])])
+        frame = png_frame(recording.key_frames[max(recording.key_frames, key=lambda place: place[1])])
+        height, width = recording.header.world.resolution
+        top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2  # what is remembered around it is not shown
+        return frame[top : top + height, left : left + width]
     return recording.prompt[-1]

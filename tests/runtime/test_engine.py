@@ -14,6 +14,7 @@ from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer, to_float
+from tokenizer.motion import move
 
 TOKENIZER = TokenizerConfig(codes=4, levels=(5, 5, 5), width=16, reach_rows=6, reach_columns=3)
 CONFIG = DynamicsConfig(actions=5, width=32, layers=2, heads=4, context=4, frame_width=16, trail=3)
@@ -46,7 +47,8 @@ def test_steps_over_the_ring_equal_the_whole_sequence_also_when_it_wraps() -> No
     pairs = torch.cat([before, floats[:, :-1]], dim=2)
     given, known = torch.from_numpy(codes), torch.ones(codes.shape, dtype=torch.bool)
     motion = torch.from_numpy(np.random.default_rng(3).integers(-3, 4, (*actions.shape, 2)))
-    whole = dynamics(pairs, given, known, torch.from_numpy(actions), motion)
+    moved = move(floats[:, :-1].flatten(0, 1), motion.flatten(0, 1)).unflatten(0, actions.shape)
+    whole = dynamics(pairs, given, known, torch.from_numpy(actions), moved)
     state = engine.start(frames[:, 0])
     for t in range(codes.shape[1]):
         slot, memory = engine._slot(state.memory), state.memory
@@ -137,7 +139,7 @@ def test_a_step_says_how_it_scrolled_and_painting_its_tokens_gives_its_frame() -
     state = engine.start(frames[:, 0])
     noise = np.random.default_rng(2).random((2, 2, *engine.noise_shape), dtype=np.float32)
     tokens = engine.step(state, actions[:, 0], noise, Sampling())
-    assert np.array_equal(engine.codec.paint(frames[:, 0], tokens), state.frame)
+    assert np.array_equal(engine.codec.paint(engine.codec.shown(frames[:, 0]), tokens), state.frame)
 
 
 def test_a_given_scroll_is_followed_and_the_trail_remembers_it() -> None:

@@ -9,14 +9,16 @@ import pytest
 
 import genie
 from genie.runtime.rollout import Recorded, Rollout
+from tokenizer.mosaic import Mosaic
 
 
-def played(rollout: Rollout, steps: int) -> list[Recorded]:
-    record = []
+def played(rollout: Rollout, steps: int) -> tuple[list[Recorded], list[Mosaic]]:
+    record, shown = [], [rollout.shown]
     for number in range(steps):
         frame = rollout.step(number // 3 % 6)
         record.append(Recorded(frame, number // 3 % 6, rollout.tokens, rollout.settled))
-    return record
+        shown.append(rollout.shown)
+    return record, shown
 
 
 @pytest.mark.parametrize(("backend", "passes"), [("onnx", 1), ("onnx", 2), ("onnx", 3), ("torch", 2)])
@@ -26,14 +28,14 @@ def test_a_lost_memory_is_whole_again_after_the_steps_it_recalls(bundle: Path, b
     recall, past = rollout.recall
     assert recall == 2 * 7  # two layers that each look back over seven slots
     steps = past + recall + 5
-    record = played(rollout, steps)
+    record, shown = played(rollout, steps)
     codes = record[4].settled[: world.manifest.tokenizer.positions]
     assert codes.sum() == (0 if passes == 1 else rollout.sampling.kept_after(passes - 1, codes.size))
     assert record[4].settled[world.manifest.tokenizer.positions :].all()  # how the picture scrolls is settled first
     state = rollout.snapshot()
     straight = [rollout.step(1) for _ in range(6)]
     begin = steps - recall
-    rollout.jump(begin, record[begin - past : begin])
+    rollout.jump(begin, record[begin - past : begin], shown[begin])
     for step in record[begin:]:
         rollout.relive(step)
     again = rollout.snapshot()
@@ -51,10 +53,10 @@ def test_fewer_steps_than_it_recalls_do_not_make_it_whole(bundle: Path) -> None:
     """What the state is made of really reaches back so far."""
     rollout = genie.load_world(bundle, device="cpu", backend="onnx").start(seed=3)
     recall, past = rollout.recall
-    record = played(rollout, past + recall + 5)
+    record, shown = played(rollout, past + recall + 5)
     state = rollout.snapshot()
     begin = len(record) - recall + 1
-    rollout.jump(begin, record[begin - past : begin])
+    rollout.jump(begin, record[begin - past : begin], shown[begin])
     for step in record[begin:]:
         rollout.relive(step)
     assert not np.array_equal(rollout.snapshot().state.memory.values, state.state.memory.values)

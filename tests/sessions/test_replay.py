@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import warnings
 from pathlib import Path
@@ -34,10 +35,10 @@ def test_hundreds_of_frames_and_a_hundred_branches_replay_to_the_bit(coinrun: ge
     again = verify(recording, coinrun)
     assert (again.equal, again.frames, again.branches) == (True, 300, 101)
     calls = []
-    painted = replay(recording, coinrun.engine.codec.paint, lambda done, total: calls.append((done, total)))
+    painted = replay(recording, coinrun.engine.codec, lambda done, total: calls.append((done, total)))
     assert (painted.equal, painted.frames) == (True, 300)
     assert calls[-1] == (300, 300)
-    frames = Frames(recording, coinrun.engine.codec.paint)
+    frames = Frames(recording, coinrun.engine.codec)
     for (branch, index), frame in shown.items():
         assert np.array_equal(frames.at(branch, index), frame)
 
@@ -93,17 +94,15 @@ def test_the_first_differing_frame_is_named(saved: Path, coinrun: genie.World) -
 def test_a_key_frame_ends_what_a_rounding_has_changed(saved: Path, coinrun: genie.World) -> None:
     """A machine that paints one level brighter than the one that recorded."""
     recording = read_session(saved)
-    paint = coinrun.engine.codec.paint
-
-    def brighter(frames: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        return np.minimum(paint(frames, codes), 254) + np.uint8(1)
-
+    codec = coinrun.engine.codec
+    brighter = copy.copy(codec)
+    brighter.paint = lambda shown, tokens: np.minimum(codec.paint(shown, tokens), 254) + np.uint8(1)  # type: ignore[method-assign]
     outcome = replay(recording, brighter)
     assert not outcome.equal
     assert outcome.first == (0, 1)
     frames = Frames(recording, brighter)
     place = next(place for place in recording.key_frames if place[0] == 0)
-    assert np.array_equal(frames.at(*place), Frames(recording, paint).at(*place))
+    assert np.array_equal(frames.at(*place), Frames(recording, codec).at(*place))
     assert place not in frames.different
     assert frames.at(0, place[1] + 1).any()
     assert (0, place[1] + 1) in frames.different
@@ -128,7 +127,7 @@ def test_a_replay_that_ends_early_leaves_no_file_open(coinrun: genie.World) -> N
         warnings.simplefilter("always")
         assert not verify(session.recording, coinrun).equal
         with pytest.raises(ZeroDivisionError):
-            replay(session.recording, coinrun.engine.codec.paint, lambda done, total: 1 // 0)
+            replay(session.recording, coinrun.engine.codec, lambda done, total: 1 // 0)
         gc.collect()
     session.close()
     assert not [str(warning.message) for warning in told if warning.category is ResourceWarning]

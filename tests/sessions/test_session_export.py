@@ -29,7 +29,7 @@ def recording(saved: Path) -> Recording:
 
 @pytest.fixture(scope="module")
 def frames(recording: Recording, coinrun: genie.World) -> Frames:
-    return Frames(recording, coinrun.engine.codec.paint)
+    return Frames(recording, coinrun.engine.codec)
 
 
 def path_of(frames: Frames, take: Take) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""Sessions of a world that remembers what has scrolled out of view: what it remembers is part of what is gone back to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import genie
+from genie.errors import SessionError
+from genie.sessions.format import KEY_FRAME_EVERY, key_frame_png, read_key_frame
+from genie.sessions.frames import Frames
+from genie.sessions.reading import read_session
+from genie.sessions.replay import replay, verify
+from genie.sessions.session import Session
+
+
+@pytest.fixture
+def world(bundle: Path) -> genie.World:
+    opened = genie.load_world(bundle, device="cpu", backend="onnx")
+    assert opened.manifest.tokenizer.mosaic
+    return opened
+
+
+def test_branches_edits_and_key_frames_are_painted_and_simulated_again_to_the_bit(world: genie.World, tmp_path: Path) -> None:
+    session = Session.start(world, seed=4)
+    dice = np.random.default_rng(0)
+    for _ in range(KEY_FRAME_EVERY + 20):
+        session.step(int(dice.integers(len(world.actions))))
+    assert session._model().rollout.shown.known.sum() > 64 * 64 * 1.2  # the picture has scrolled
+    for point in (KEY_FRAME_EVERY + 5, 100, 30):
+        session.seek(point, 0)
+        painted = session.frame
+        painted[20:30, 40:50] = 255 - painted[20:30, 40:50]
+        session.edit(painted)
+        for _ in range(8):
+            session.step(int(dice.integers(len(world.actions))))
+    shown = {(branch.id, index): session.frame_at(index, branch.id) for branch in session.tree for index in (branch.start + 1, branch.end)}
+    session.save(tmp_path / "take.session")
+    session.close()
+    recording = read_session(tmp_path / "take.session")
+    assert verify(recording, world).equal
+    assert replay(recording, world.engine.codec).equal
+    frames = Frames(recording, world.engine.codec)
+    for (branch, index), frame in shown.items():  # in any order
+        assert np.array_equal(frames.at(branch, index), frame)
+
+
+def test_a_session_opened_again_goes_on_as_the_one_that_was_left(world: genie.World, tmp_path: Path) -> None:
+    session = Session.start(world, seed=4)
+    dice = np.random.default_rng(1)
+    for _ in range(120):
+        session.step(int(dice.integers(len(world.actions))))
+    session.seek(60)
+    remembered = session._model().rollout.shown
+    session.save(tmp_path / "take.session")
+    straight = [session.step(action % len(world.actions)) for action in range(12)]
+    session.close()
+    again = Session.open(tmp_path / "take.session", world)
+    model = again._model()
+    model.go((0, 60), fresh=True)
+    for name in ("frame", "picture", "known"):
+        assert np.array_equal(getattr(model.rollout.shown, name), getattr(remembered, name))
+    assert all(np.array_equal(again.step(action % len(world.actions)), frame) for action, frame in enumerate(straight))
+    again.close()
+
+
+def test_a_key_frame_keeps_what_was_seen(world: genie.World) -> None:
+    rollout, tokenizer = world.start(seed=2), world.manifest.tokenizer
+    for action in range(20):
+        rollout.step(action % len(world.actions))
+    data = key_frame_png(rollout.shown)
+    back = read_key_frame(data, tokenizer, "a key frame")
+    assert np.array_equal(back.around, rollout.shown.around)
+    assert np.array_equal(back.known, rollout.shown.known)
+    with pytest.raises(SessionError, match="pixels instead of"):
+        read_key_frame(data, tokenizer.model_copy(update={"mosaic": 0}), "a key frame")

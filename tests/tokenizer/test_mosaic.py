@@ -69,7 +69,7 @@ def test_going_back_shows_the_very_pixels() -> None:
 
 
 def test_what_is_further_away_than_it_remembers_is_forgotten() -> None:
-    _, corners, shown = walked([(0, 4)] * 12)  # the first camera goes 48 columns to the right
+    _, _corners, shown = walked([(0, 4)] * 12)  # the first camera goes 48 columns to the right
     assert shown.known[0, 20:-20, : WIDTH + 20].all() and not shown.known[0, 20:-20, WIDTH + 20 :].any()
     for _ in range(12):  # and back, blindfolded
         shown = shown.after(np.array([[0, 4], [0, -4]]), np.zeros_like(shown.frame))
@@ -77,7 +77,7 @@ def test_what_is_further_away_than_it_remembers_is_forgotten() -> None:
 
 
 def test_it_is_never_changed_in_place() -> None:
-    _, corners, shown = walked([(5, 3)])
+    _, _corners, shown = walked([(5, 3)])
     before = shown.picture.copy(), shown.known.copy(), shown.frame.copy()
     shown.showing(np.zeros_like(shown.frame))
     shown.after(np.array([[3, 1], [0, 0]]), np.zeros_like(shown.frame))
@@ -86,7 +86,7 @@ def test_it_is_never_changed_in_place() -> None:
 
 
 def test_rows_begin_anew_alone() -> None:
-    level, corners, shown = walked([(5, 3), (4, -4)])
+    _level, corners, shown = walked([(5, 3), (4, -4)])
     fresh = view(world(1), corners)
     again = shown.renewed(np.array([True, False]), fresh)
     assert np.array_equal(again.around[0], Mosaic.of(fresh, CONFIG).around[0])

@@ -467,3 +467,24 @@ def test_codes_that_cost_become_small_and_alike(dataset: Dataset) -> None:
         sizes.append(values.abs().mean())
         used.append(len(torch.unique(codes)))
     assert sizes[1] < 0.5 * sizes[0] and used[1] < used[0]
+
+
+def test_a_tokenizer_remembers_what_has_scrolled_out_of_view_also_over_a_pause(dataset: Dataset) -> None:
+    config = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, mosaic=16)
+    generator = torch.Generator().manual_seed(0)
+    objective, again = (TokenizerObjective(dataset, config, TokenizerData(rows=4)) for _ in range(2))
+    for step in range(3):
+        loss, _, _ = objective.loss(objective.batch(step), generator)
+    loss.backward()
+    view = objective._shown.known[:, 16:-16, 16:-16]
+    assert view.all() and objective._shown.known.sum() > 1.05 * view.sum()
+    carried = {name: value.clone() for name, value in objective.carried().items()}
+    again.restore(carried)
+    assert np.array_equal(again._shown.around, objective._shown.around)
+    again.model.load_state_dict(objective.model.state_dict())
+    batch = objective.batch(3)
+    losses = [one.loss(batch, torch.Generator().manual_seed(1))[0].item() for one in (objective, again)]
+    assert losses[0] == losses[1]
+    carried["mosaic"], carried["known"] = torch.full_like(carried["mosaic"], 255), torch.ones_like(carried["known"])
+    again.restore(carried)
+    assert again.loss(batch, torch.Generator().manual_seed(1))[0].item() != losses[0]  # it sees what is around the frame

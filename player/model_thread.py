@@ -44,6 +44,7 @@ class Shown:
     action: str
     since: float | None  # time.perf_counter() of the oldest key event that it answers
     salt: int = 0
+    around: np.ndarray | None = None  # `Session.surroundings`, where they are looked at
 
 
 @dataclass
@@ -117,6 +118,7 @@ class ModelThread:
         self.driver = "human"
         self.watched = False  # the session cannot be acted in, only looked at
         self.take: Take | None = None  # that is being recorded
+        self.looks_around = False  # what is remembered around the picture is shown with it
         self.last_take: Take | None = None  # of this session
         self.companion: Companion | None = None
         self.figures = Figures()
@@ -303,6 +305,15 @@ class ModelThread:
         self.last_take = Take(session.branch, take.first, session.index)
         return label
 
+    def look_around(self) -> bool:
+        """Show what the world remembers around its picture, or no longer; False: it remembers nothing."""
+        if self.session is None or not self.session.world.manifest.tokenizer.mosaic:
+            self.looks_around = False
+            return False
+        self.looks_around = not self.looks_around
+        self.show(self.newest.action if self.newest is not None else "")
+        return True
+
     def hand_over(self, driver: str) -> None:
         """Let somebody else act from the next frame on."""
         session = self.session
@@ -330,7 +341,8 @@ class ModelThread:
             marks = range(max(0, (index // spacing - STRIP + 1) * spacing), index + 1, spacing)
             known = {} if moved else dict(self.strip)
             self.strip = tuple((mark, known[mark] if mark in known else session.frame_at(mark)) for mark in marks)
-        self.newest = Shown(frame, index, session.branch, action, since, session.salt)
+        around = session.surroundings(index) if self.looks_around else None
+        self.newest = Shown(frame, index, session.branch, action, since, session.salt, around)
 
     # The thread itself.
 

@@ -141,6 +141,14 @@ class Session:
             raise SessionError(f"the path to branch {number} has the frames 0 … {self.recording.branch(number).end}, not {index}.")
         return self._frames.at(number, index)
 
+    def surroundings(self, index: int | None = None) -> np.ndarray | None:
+        """Frame `index` on the cursor's path (default: the cursor's) in the middle of what the world remembers around it, uint8
+        [H+2M, W+2M, 4] with an alpha of 255 where it has been in view; None: this world remembers nothing around its picture."""
+        if not self.world.manifest.tokenizer.mosaic:
+            return None
+        shown = self._frames.shown(self.branch, self.index if index is None else index)
+        return np.dstack([shown.picture[0], np.where(shown.known[0], np.uint8(255), np.uint8(0))])
+
     def step(self, action: Action | str | int, keys: Sequence[str] = (), latency_ms: float | None = None) -> np.ndarray:
         """Act at the cursor -> the next frame, uint8 [H, W, 3].
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import numpy as np
 import pygame
 
 from player import opening
@@ -121,14 +122,19 @@ class Play(Screen):
         self._draw_strip(surface, strip, shown)
 
     def _draw_view(self, surface: pygame.Surface, room: pygame.Rect, shown: Shown) -> None:
-        height, width = shown.frame.shape[:2]
+        picture = shown.frame if shown.around is None else _with_unseen(shown.around)
+        height, width = picture.shape[:2]
         largest = max(1, min(room.width // width, room.height // height))
         wanted = self.app.scale or self.app.settings.scale or largest
         scale = min(wanted, largest)
         view = pygame.Rect(0, 0, width * scale, height * scale)
         view.center = room.center
         self.view = view
-        surface.blit(pygame.transform.scale(surface_of(shown.frame), view.size), view)
+        surface.blit(pygame.transform.scale(surface_of(picture), view.size), view)
+        if shown.around is not None:
+            inner = pygame.Rect(0, 0, shown.frame.shape[1] * scale, shown.frame.shape[0] * scale)
+            inner.center = view.center
+            pygame.draw.rect(surface, look.ACCENT, inner.inflate(2, 2), 1)
         model, theme = self.app.model, self.app.theme
         if model.rewinding or model.hurry:
             badge = theme.text("« rewind" if model.rewinding else "fast »", 24, look.BACKGROUND)
@@ -158,6 +164,13 @@ class Play(Screen):
         if area.right - left > 100 and not self.app.inside(Pause):
             text = theme.fitted(tip, area.right - left, 18, look.DIM)
             surface.blit(text, (area.right - text.get_width(), area.bottom - text.get_height() - 4))
+
+
+def _with_unseen(around: np.ndarray) -> np.ndarray:
+    """What is remembered around a frame, uint8 [H, W, 4], with what was never in view hatched: uint8 [H, W, 3]."""
+    diagonal = np.indices(around.shape[:2]).sum(axis=0)
+    hatch = np.array([look.PANEL, look.BACKGROUND], np.uint8)[diagonal // 4 % 2]
+    return np.where(around[..., 3:] > 0, around[..., :3], hatch)
 
 
 class Pause(Screen):
@@ -302,6 +315,8 @@ def act(app: App, name: str, down: bool) -> bool:
         app.work(lambda: model.look(model.newest.index - 1) if model.newest else None)
     elif name == "mode":
         set_mode(app, (MODES.index(model.mode) + 1) % len(MODES))
+    elif name == "around":
+        app.work(model.look_around, lambda can: None if can else app.say("This world remembers nothing around its picture."))
     elif name == "hand over":
         hand_over(app, DRIVERS[(DRIVERS.index(model.driver) + 1) % len(DRIVERS)])
     elif name == "branches":

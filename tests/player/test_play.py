@@ -57,6 +57,32 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
 
 
+def test_what_a_world_remembers_is_shown_around_its_picture(opened: Callable[..., App], bundle: Path, player: Player) -> None:
+    player.key(pygame.K_m)
+    player.wait(lambda: any("remembers nothing" in text for text, _ in player.app._toasts))
+    assert player.shown.around is None
+    hands = Player(opened(genie.load_world(bundle, device="cpu"), seed=1))
+    hands.wait(lambda: isinstance(hands.app.screen, Play) and hands.shown.index >= 12)
+    hands.key(pygame.K_m)
+    hands.wait(lambda: hands.shown.around is not None)
+    play = screen(hands, Play)
+    hands.app.model.pause(True)
+    hands.settled()
+    shot = hands.picture("around")
+    around, frame, view = hands.shown.around, hands.shown.frame, play.view
+    scale, margin = view.width // around.shape[1], (len(around) - len(frame)) // 2
+    assert view.size == (around.shape[1] * scale, len(around) * scale)
+    shot = shot[view.y : view.bottom, view.x : view.right]
+    inner = slice(margin * scale, -margin * scale)
+    assert np.array_equal(shot[inner, inner], frame.repeat(scale, 0).repeat(scale, 1))
+    unseen = (around[..., 3] == 0).repeat(scale, 0).repeat(scale, 1)
+    assert unseen.any() and not unseen.all()
+    assert (shot[unseen].max(axis=-1) < 60).mean() > 0.99  # hatched, darkly, but for the line around the frame
+    hands.app.model.pause(False)
+    hands.key(pygame.K_m)
+    hands.wait(lambda: hands.shown.around is None)
+
+
 def test_a_large_world_is_played_painted_on_and_rewound(opened: Callable[..., App], large_world: Path) -> None:
     world = genie.load_world(large_world, device="cpu", backend="onnx")
     resolution = world.resolution

@@ -76,3 +76,19 @@ def test_a_key_frame_keeps_what_was_seen(world: genie.World) -> None:
     assert np.array_equal(back.known, rollout.shown.known)
     with pytest.raises(SessionError, match="pixels instead of"):
         read_key_frame(data, tokenizer.model_copy(update={"mosaic": 0}), "a key frame")
+
+
+def test_the_surroundings_are_the_frame_and_what_was_seen_around_it(world: genie.World, coinrun: genie.World) -> None:
+    session, margin = Session.start(world, seed=4), world.manifest.tokenizer.mosaic
+    for action in range(30):
+        session.step(action % len(world.actions))
+    for index in (None, 12):
+        around = session.surroundings(index)
+        assert around is not None and around.shape == (64 + 2 * margin, 64 + 2 * margin, 4)
+        view = around[margin:-margin, margin:-margin]
+        assert np.array_equal(view[..., :3], session.frame if index is None else session.frame_at(index)) and (view[..., 3] == 255).all()
+    assert 0 < (around[..., 3] == 255).mean() < 1
+    session.close()
+    plain = Session.start(coinrun)
+    assert plain.surroundings() is None
+    plain.close()

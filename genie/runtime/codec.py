@@ -83,30 +83,39 @@ class Codec(ABC):
     def act(self, before: np.ndarray, frames: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Three frames in a row, uint8 [B, H, W, 3] each -> the latent action between the last two, int64 [B]."""
 
-    def encode(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the real one before it."""
+    def encode(self, frames: np.ndarray, shown: Mosaic | None = None) -> np.ndarray:
+        """uint8 [B, T, H, W, 3] -> int64 [B, T-1, N, G]: what each frame adds to the real one before it.
+
+        Args:
+            shown: the first frames with what is remembered around them, if anything is.
+        """
         shape = (len(frames), frames.shape[1] - 1, *self.token_shape)
-        if self.config.mosaic:  # what a frame adds depends on what was seen before
-            parts = [np.stack([tokens for _, tokens in self.watch(frames[i : i + BLOCK])], axis=1) for i in range(0, len(frames), BLOCK)]
-            return np.concatenate([np.zeros((0, *shape[1:]), np.int64), *(part[:, 1:] for part in parts)])
-        pairs = _flat(frames[:, :-1]), _flat(frames[:, 1:])
         parts = [np.zeros((0, *self.token_shape), np.int64)]
+        if self.config.mosaic:  # what a frame adds depends on what was seen before
+            parts += [tokens for _, tokens in self.watch(frames, shown)][1:]
+            return np.concatenate(parts).reshape(shape[1], shape[0], *self.token_shape).swapaxes(0, 1)
+        pairs = _flat(frames[:, :-1]), _flat(frames[:, 1:])
         for i in range(0, len(pairs[0]), BLOCK):
             before, after = (frame[i : i + BLOCK] for frame in pairs)
             parts.append(self.describe(self.shown(before), after))
         return np.concatenate(parts).reshape(shape)
 
-    def watch(self, frames: np.ndarray) -> Iterator[tuple[Mosaic, np.ndarray]]:
+    def watch(self, frames: np.ndarray, shown: Mosaic | None = None) -> Iterator[tuple[Mosaic, np.ndarray]]:
         """uint8 [B, T, H, W, 3] -> T times what is shown, and tokens int64 [B, N, G]: what the frame adds to the real one before it (at
-        first zeros)."""
+        first zeros). `shown` as of `encode`."""
         tokens = np.zeros((len(frames), *self.token_shape), np.int64)
-        shown = self.shown(np.ascontiguousarray(frames[:, 0]))
+        shown = self.shown(np.ascontiguousarray(frames[:, 0])) if shown is None else shown
         yield shown, tokens
         for t in range(1, frames.shape[1]):
             frame = np.ascontiguousarray(frames[:, t])
             tokens = self.describe(shown, frame)
             shown = shown.after(self.motion(tokens), frame)
             yield shown, tokens
+
+    def watched(self, frames: np.ndarray) -> Mosaic:
+        """What is shown at the end of frames uint8 [B, T, H, W, 3]."""
+        *_, (shown, _) = self.watch(frames)
+        return shown
 
     def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""

@@ -113,12 +113,15 @@ class BatchRollout:
     def begin(cls, engine: Engine, table: ActionTable, sampling: Sampling, prompts: np.ndarray, seeds: Sequence[int]) -> BatchRollout:
         """Start after the prompts: uint8 [B, T, H, W, 3] and B seeds."""
         batch, length = prompts.shape[:2]
-        prompts = prompts[:, max(0, length - engine.context - 1) :]
-        tokens = np.zeros((batch, *engine.codec.token_shape), np.int64)
+        codec, first = engine.codec, max(0, length - engine.context - 1)
+        before = prompts[:, : first + 1] if codec.config.mosaic else prompts[:, first : first + 1]  # only what it showed counts
+        prompts = prompts[:, first:]
+        tokens = np.zeros((batch, *codec.token_shape), np.int64)
         state = engine.start(prompts[:, 0])
+        state.shown = codec.watched(before)
         history = [_Past(prompts[:, 0], np.zeros(batch, np.int64), tokens)]
         if prompts.shape[1] > 1:
-            actions, codes = engine.codec.infer_actions(prompts), engine.codec.encode(prompts)
+            actions, codes = codec.infer_actions(prompts), codec.encode(prompts, state.shown)
             for t in range(1, prompts.shape[1]):
                 past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
                 engine.commit(state, past.actions, past.codes, past.frame)

@@ -125,10 +125,11 @@ class Frames:
             assert branch.parent is not None
             edit = recording.edits[owner][None]
             return self.shown(branch.parent, branch.start).showing(edit) if self._codec.config.mosaic else self._codec.shown(edit)
-        if branch.start:
-            return self.shown(recording.owner(owner, branch.start), branch.start)
+        first = recording.owner(owner, branch.start)
+        if first != owner:
+            return self.shown(first, branch.start)
         prompt = recording.prompt if self._codec.config.mosaic else recording.prompt[-1:]
-        return [shown for shown, _ in self._codec.watch(prompt[None])][-1]
+        return self._codec.watched(prompt[None])
 
     def _check(self, place: Place, frame: np.ndarray) -> None:
         owner, index = place

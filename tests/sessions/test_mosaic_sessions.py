@@ -47,6 +47,38 @@ def test_branches_edits_and_key_frames_are_painted_and_simulated_again_to_the_bi
         assert np.array_equal(frames.at(branch, index), frame)
 
 
+@pytest.mark.parametrize("remembers", [True, False])
+def test_branches_that_leave_an_edit_of_the_first_frame_are_painted_from_it(
+    remembers: bool, world: genie.World, coinrun: genie.World, tmp_path: Path
+) -> None:
+    session = Session.start(world if remembers else coinrun, seed=2)
+    painted = session.frame
+    painted[8:40, 8:40] = (200, 30, 90)
+    session.edit(painted)
+    [number] = session.reroll()
+    session.seek(0, number)
+    for action in range(10):
+        session.step(action % 6)
+    session.save(tmp_path / "take.session")
+    outcome = replay(read_session(tmp_path / "take.session"), session.world.engine.codec)
+    session.close()
+    assert (outcome.equal, outcome.frames) == (True, 10)
+
+
+def test_what_a_long_prompt_showed_before_the_context_is_remembered_too(world: genie.World, tmp_path: Path) -> None:
+    rollout = world.start(seed=5)
+    clip = np.stack([rollout.frame, *(rollout.step(step // 10 % len(world.actions)) for step in range(60))])
+    session = Session.start(world, clip, seed=2)
+    seen = session._model().rollout.shown.known.sum()
+    assert seen > world.start(clip[-world.manifest.dynamics.context - 2 :]).shown.known.sum()
+    for action in range(10):
+        session.step(action % len(world.actions))
+    session.save(tmp_path / "take.session")
+    session.close()
+    recording = read_session(tmp_path / "take.session")
+    assert replay(recording, world.engine.codec).equal and verify(recording, world).equal
+
+
 def test_a_session_opened_again_goes_on_as_the_one_that_was_left(world: genie.World, tmp_path: Path) -> None:
     session = Session.start(world, seed=4)
     dice = np.random.default_rng(1)

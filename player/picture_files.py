@@ -19,6 +19,7 @@ from genie.errors import GenieError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 2**28
+MAX_SIDE = 1024  # pixels: a frame has 512 at most, and 256 are remembered on each side of it
 Fit = Literal["crop", "fit"]
 
 
@@ -90,9 +91,18 @@ def copied_file() -> Path | None:
 
 
 def png_frame(data: bytes) -> np.ndarray:
-    """A PNG that was checked already as a frame uint8 [H, W, 3]."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        return np.asarray(image.convert("RGB")).copy()
+    """A PNG of a session as uint8 [H, W, 3].
+
+    Raises:
+        ValueError: it is not one, or larger than any frame with what is remembered around it.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            if max(image.size) > MAX_SIDE:
+                raise ValueError(f"{image.size[0]}×{image.size[1]} pixels are more than any frame has")
+            return np.asarray(image.convert("RGB")).copy()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
 
 
 def surface_of(frame: np.ndarray) -> pygame.Surface:

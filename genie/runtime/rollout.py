@@ -115,7 +115,7 @@ class BatchRollout:
         batch, length = prompts.shape[:2]
         codec, first = engine.codec, max(0, length - engine.context - 1)
         before = prompts[:, : first + 1] if codec.config.mosaic else prompts[:, first : first + 1]  # only what it showed counts
-        prompts = prompts[:, first:]
+        prompts = prompts[:, first:].copy()
         tokens = np.zeros((batch, *codec.token_shape), np.int64)
         state = engine.start(prompts[:, 0])
         state.shown = codec.watched(before)
@@ -200,7 +200,7 @@ class BatchRollout:
         if part is not None and (part.dtype != np.bool_ or part.shape != frames.shape[1:3]):
             raise GenieError(f"what is held must be bool {frames.shape[1:3]}, not {part.dtype} {part.shape}.")
         codec, history = self.engine.codec, self.history
-        shown = self.state.shown.showing(frames)
+        shown = self.state.shown.showing(frames.copy())  # the caller may go on drawing
         changed = (frames != self.state.frame).any(axis=-1, keepdims=True)
         self.held = tuple(held.without(changed) for held in self.held)
         if part is not None or hold:

@@ -65,6 +65,7 @@ class Frames:
         self._recording, self._codec = recording, codec
         self._store = FrameStore(recording.header.world.resolution)
         self._last: tuple[Place, Mosaic] | None = None  # what was painted last: most often the next frame is asked for then
+        self._prompt: Mosaic | None = None  # what is shown at its end, once it was asked for
         self.different: set[Place] = set()  # painted here with other pixels than were shown
 
     def at(self, branch: int, index: int) -> np.ndarray:
@@ -80,7 +81,8 @@ class Frames:
         known = index
         while known > start and not self._at_hand((owner, known)):
             known -= 1
-        shown = self._again((owner, known)) if known > start else self._beginning(owner)
+        again = known > start or self._at_hand((owner, known))
+        shown = self._again((owner, known)) if again else self._beginning(owner)
         rows = recording.rows(owner)
         for number in range(known + 1, index + 1):
             place, tokens = (owner, number), rows[number - start - 1]["tokens"][None].astype(np.int64)
@@ -120,16 +122,25 @@ class Frames:
 
     def _beginning(self, owner: int) -> Mosaic:
         """What is shown where a branch starts: its edit, the frame at which it leaves its parent, or the prompt."""
-        recording, branch = self._recording, self._recording.branch(owner)
-        if owner in recording.edits:
-            assert branch.parent is not None
-            edit = recording.edits[owner][None]
-            return self.shown(branch.parent, branch.start).showing(edit) if self._codec.config.mosaic else self._codec.shown(edit)
-        first = recording.owner(owner, branch.start)
-        if first != owner:
-            return self.shown(first, branch.start)
-        prompt = recording.prompt if self._codec.config.mosaic else recording.prompt[-1:]
-        return self._codec.watched(prompt[None])
+        recording, remembers = self._recording, bool(self._codec.config.mosaic)
+        index = recording.branch(owner).start
+        holder, edits = recording.owner(owner, index), []
+        while holder in recording.edits and recording.branch(holder).start == index:  # edits of edits, the newest first
+            edits.append(recording.edits[holder][None])
+            if not remembers:
+                return self._codec.shown(edits[0])
+            parent = recording.branch(holder).parent
+            assert parent is not None
+            holder = recording.owner(parent, index)
+        if index > recording.branch(holder).start:
+            shown = self.shown(holder, index)
+        else:
+            if self._prompt is None:
+                self._prompt = self._codec.watched((recording.prompt if remembers else recording.prompt[-1:])[None])
+            shown = self._prompt
+        for edit in reversed(edits):
+            shown = shown.showing(edit)
+        return shown
 
     def _check(self, place: Place, frame: np.ndarray) -> None:
         owner, index = place

@@ -102,7 +102,8 @@ class TokenizerObjective:
             loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
             loss = loss + self._data.code_cost * values.abs().mean()
             previous = round_to_uint8_grid(painted.float())
-            shown = shown.after(motion.cpu().numpy(), to_uint8(previous.detach()).cpu().numpy())
+            if any(shown.margin):
+                shown = shown.after(motion.cpu().numpy(), to_uint8(previous.detach()).cpu().numpy())
         self._carried, self._shown = previous.detach(), shown
         steps = frames.shape[1] - 1
         used = np.mean([len(torch.unique(codes[..., g])) for g in range(codes.shape[-1])])
@@ -173,7 +174,7 @@ class TokenizerObjective:
         self._carried = carried["frames"].to(self._device)
         frame = to_uint8(self._carried).cpu().numpy()
         shown = self._shown.showing(frame)
-        if any(shown.margin):
+        if "mosaic" in carried:
             shown = replace(shown, picture=carried["mosaic"].numpy(), known=carried["known"].numpy())
         self._shown = shown
 

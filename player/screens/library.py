@@ -137,14 +137,17 @@ def _look_at(paths: list[Path]) -> Generator[None, None, list[Kept]]:
             f"{header.world.name}, {when}",
             f"{seconds:.0f} s, {branches}, seed {header.seed}",
         )
-        found.append(Kept(path, lines, _picture(recording)))
+        found.append(Kept(path, lines, newest_picture(recording)))
     return found
 
 
-def _picture(recording: Recording) -> np.ndarray:
+def newest_picture(recording: Recording) -> np.ndarray:
     """The newest picture that is in the file; the prompt if there is no other."""
     if recording.key_frames:
-        frame = png_frame(recording.key_frames[max(recording.key_frames, key=lambda place: place[1])])
+        try:
+            frame = png_frame(recording.key_frames[max(recording.key_frames, key=lambda place: place[1])])
+        except ValueError:  # it is checked only when it is painted from
+            return recording.prompt[-1]
         height, width = recording.header.world.resolution
         top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2  # what is remembered around it is not shown
         return frame[top : top + height, left : left + width]

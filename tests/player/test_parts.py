@@ -16,6 +16,8 @@ from PIL import Image
 
 import genie
 from genie.bundle import DATA_CARD, put_files
+from genie.sessions.format import png
+from genie.sessions.session import Session
 from player import settings as user
 from player.bindings import KEYS, PAD, Bindings, parse, write
 from player.controls import ActionMap
@@ -25,6 +27,7 @@ from player.motion import in_words, names_for, shift, usual_motion
 from player.paint import Painting, Stamp
 from player.picture_files import read_picture
 from player.real_game import RealGame
+from player.screens.library import newest_picture
 from player.stamps import palette, stamps
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -317,3 +320,12 @@ def test_beside_a_world_of_hard_mode_runs_the_hard_game(smoke_run: Path, tmp_pat
         shown[mode] = [RealGame(genie.load_world(path), seed).frame for seed in range(4)]
     assert all((easy != hard).any() for easy, hard in zip(*shown.values(), strict=True))
     assert np.array_equal(shown["easy"][1], RealGame(genie.load_world(smoke_run / "world"), 1).frame)
+
+
+@pytest.mark.parametrize("broken", [b"", b"junk", png(np.zeros((8, 2000, 3), np.uint8))], ids=["empty", "junk", "huge"])
+def test_a_session_whose_newest_picture_is_broken_shows_its_prompt_in_the_library(coinrun: genie.World, broken: bytes) -> None:
+    session = Session.start(coinrun)
+    session.step("right")
+    session.recording.add_key_frame((0, 1), broken)
+    assert np.array_equal(newest_picture(session.recording), session.recording.prompt[-1])
+    session.close()

@@ -256,3 +256,15 @@ def test_sampling_can_be_overridden_and_is_checked(coinrun: genie.World) -> None
     assert not np.array_equal(one, four)
     with pytest.raises(genie.GenieError, match="passes"):
         coinrun.start(passes=0)
+
+
+def test_the_caller_may_draw_on_what_it_gave(coinrun: genie.World) -> None:
+    prompt = coinrun.prompts[0].frames.copy()
+    rollout, other = coinrun.start(prompt, seed=1), coinrun.start(prompt.copy(), seed=1)
+    painted = rollout.frame
+    painted[:8] = 90
+    rollout.edit(painted)
+    other.edit(painted.copy())
+    prompt[:], painted[:] = 0, 0
+    assert np.array_equal(rollout.frame, other.frame)
+    assert all(np.array_equal(rollout.step("right"), other.step("right")) for _ in range(4))

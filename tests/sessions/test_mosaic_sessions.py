@@ -65,6 +65,20 @@ def test_branches_that_leave_an_edit_of_the_first_frame_are_painted_from_it(
     assert (outcome.equal, outcome.frames) == (True, 10)
 
 
+def test_hundreds_of_edits_of_one_frame(world: genie.World, tmp_path: Path) -> None:
+    session = Session.start(world, seed=2)
+    painted = session.frame
+    for number in range(600):
+        painted[number % 60, :8] = number % 256
+        session.edit(painted)
+    painted[:] = 0  # drawing on does not reach what was edited
+    made = session.step(1)
+    session.save(tmp_path / "take.session")
+    session.close()
+    recording = read_session(tmp_path / "take.session")
+    assert np.array_equal(Frames(recording, world.engine.codec).at(600, 1), made)
+
+
 def test_what_a_long_prompt_showed_before_the_context_is_remembered_too(world: genie.World, tmp_path: Path) -> None:
     rollout = world.start(seed=5)
     clip = np.stack([rollout.frame, *(rollout.step(step // 10 % len(world.actions)) for step in range(60))])

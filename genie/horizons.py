@@ -18,6 +18,7 @@ from genie.runtime.engine import Engine
 from genie.runtime.noise import uniform
 from genie.runtime.rollout import BatchRollout
 from genie.runtime.sampling import Sampling
+from tokenizer.mosaic import moved
 
 PROMPT_FRAMES = 4
 MOVING_SHARE = 0.1  # of the pixels must have changed in the prompt's last step for a clip to be "in motion"
@@ -145,7 +146,7 @@ def roll_along(
     return np.stack(made, axis=1)
 
 
-def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int) -> np.ndarray:
+def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int, known: np.ndarray | None = None) -> np.ndarray:
     """Which cells of every frame show only what the prompt's last frame showed.
 
     Args:
@@ -153,18 +154,19 @@ def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], sid
         prompt: frames that are all known.
         resolution: (height, width) in pixels.
         side: of a cell, in pixels.
+        known: bool [B, H', W'], what is remembered with the prompt's last frame, in the middle of which the picture is
+            (`tokenizer.mosaic`): that counts too when it comes back.
 
     Returns:
         bool [B, T, height/side, width/side].
     """
     batch, steps = motion.shape[:2]
-    sees = []
-    for axis, size in enumerate(resolution):
-        low, high = np.zeros((batch, 1), np.int64), np.full((batch, 1), size)  # what is known is a rectangle
-        first = np.arange(0, size, side)
-        sees.append(np.ones((batch, steps + 1, len(first)), np.bool_))
-        for t in range(prompt, steps + 1):
-            offset = motion[:, t - 1, axis, None]
-            low, high = np.clip(low + offset, 0, size), np.clip(high + offset, 0, size)
-            sees[-1][:, t] = (first >= low) & (first + side <= high)
-    return sees[0][..., :, None] & sees[1][..., None, :]
+    height, width = resolution
+    known = np.ones((batch, height, width), np.bool_) if known is None else known
+    top, left = (known.shape[1] - height) // 2, (known.shape[2] - width) // 2
+    seen = np.ones((batch, steps + 1, height // side, width // side), np.bool_)
+    for t in range(prompt, steps + 1):
+        known = moved(known, motion[:, t - 1])
+        view = known[:, top : top + height, left : left + width]
+        seen[:, t] = view.reshape(batch, height // side, side, width // side, side).all(axis=(2, 4))
+    return seen

@@ -29,3 +29,16 @@ def test_a_cell_counts_where_all_of_it_was_seen() -> None:
 
 def test_nothing_is_left_after_a_long_way() -> None:
     assert not seen_since(np.full((1, 6, 2), 4), 1, (8, 8), 1)[0, -1].any()
+
+
+def test_what_is_remembered_counts_when_it_comes_back() -> None:
+    known = np.zeros((1, 12, 12), bool)
+    known[:, 2:10, 2:10] = True  # an 8×8 picture, and two pixels around it
+    known[:, 10:, 2:10] = True  # of which those below were in view before
+    seen = seen_since(np.array([[[-3, 0], [3, 0], [0, -3], [0, 3]]]), 1, (8, 8), 1, known)
+    up = np.ones((8, 8), bool)
+    up[7] = False  # three rows come in from below, two were remembered
+    assert np.array_equal(seen[0, 1], up)
+    back = np.ones((8, 8), bool)
+    back[0] = False  # and the one that went further away than it remembers is lost
+    assert np.array_equal(seen[0, 2], back)

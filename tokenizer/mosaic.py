@@ -61,6 +61,11 @@ class Mosaic:
         view = self._view(self.frame.shape, self.margin)
         return np.where(self.known[view][..., None], self.picture[view], np.pad(self.frame, ((0, 0), *edges, (0, 0)), mode="edge"))
 
+    @property
+    def with_alpha(self) -> np.ndarray:
+        """The frame in the middle of what is remembered, uint8 [B, H+2M, W+2M, 4]: an alpha of 255 where it has been in view, else 0."""
+        return np.concatenate([self.picture, np.where(self.known, np.uint8(255), np.uint8(0))[..., None]], axis=-1)
+
     def _view(self, shape: tuple[int, ...], margin: tuple[int, int] = (0, 0)) -> tuple[slice, ...]:
         whole = self.picture.shape[1:3]
         inner = zip(whole, shape[1:3], margin, strict=True)

@@ -287,9 +287,7 @@ def _pixels(data: bytes, resolution: tuple[int, int], where: str, count: int = 1
 
 def key_frame_png(shown: Mosaic) -> bytes:
     """What a rollout shows, as PNG: the frame, and where a world remembers anything around it that too; the alpha says what was seen."""
-    if not any(shown.margin):
-        return png(shown.frame[0])
-    return png(np.dstack([shown.picture[0], np.where(shown.known[0], np.uint8(255), np.uint8(0))]))
+    return png(shown.with_alpha[0] if any(shown.margin) else shown.frame[0])
 
 
 def read_key_frame(data: bytes, tokenizer: TokenizerConfig, where: str) -> Mosaic:

@@ -146,8 +146,7 @@ class Session:
         [H+2M, W+2M, 4] with an alpha of 255 where it has been in view; None: this world remembers nothing around its picture."""
         if not self.world.manifest.tokenizer.mosaic:
             return None
-        shown = self._frames.shown(self.branch, self.index if index is None else index)
-        return np.dstack([shown.picture[0], np.where(shown.known[0], np.uint8(255), np.uint8(0))])
+        return self._frames.shown(self.branch, self.index if index is None else index).with_alpha[0]
 
     def step(self, action: Action | str | int, keys: Sequence[str] = (), latency_ms: float | None = None) -> np.ndarray:
         """Act at the cursor -> the next frame, uint8 [H, W, 3].

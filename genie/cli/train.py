@@ -51,6 +51,10 @@ def train(
         int | None,
         typer.Option(min=1, help="Clips or sequences in a step of each stage; default: few, as suits a CPU. A GPU takes 32 to 64."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, as settings.json of a run names it: tokenizer.codes=8. May be repeated."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto (the GPU where torch can use one), cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
@@ -113,11 +117,12 @@ def train(
     wanted = wanted.bounded(minutes, steps, *trained)
     if rows is not None:
         wanted = wanted.with_rows(rows)
+    wanted = wanted.changed(settings or ())
     Pipeline(dataset, out, wanted)  # models that do not fit the data are told before anything is written
-    settings = open_run(out, dataset, wanted)
+    kept = open_run(out, dataset, wanted)
     if bundle is not None:
-        take_over(out, bundle, settings.fine_tune)
-    Pipeline(dataset, out, settings, device=trained_on).train(chosen)
+        take_over(out, bundle, kept.fine_tune)
+    Pipeline(dataset, out, kept, device=trained_on).train(chosen)
 
 
 def same_game(manifest: Manifest, info: DatasetInfo) -> bool:

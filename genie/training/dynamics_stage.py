@@ -158,7 +158,8 @@ class DynamicsObjective:
         return Scrolls(np.ascontiguousarray(frames), motion, actions)
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
-        frames, context, codes, motion, counts = self._lesson(batch, generator)
+        with torch.autocast(torch.device(self._device).type, enabled=False):  # in full precision, as in play
+            frames, context, codes, motion, counts = self._lesson(batch, generator)
         actions = self._there(batch.actions)
         known = random_known(codes.shape, generator).to(self._device)
         amount = torch.rand((len(frames), 1, 1, 1, 1), generator=generator) * FRAME_NOISE

@@ -20,6 +20,7 @@ from tokenizer import TokenizerConfig
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
+OF_THE_RUN = ("dataset", "base", "fine_tune")  # settings that the data and the command say
 NEW_IN_OLD = ("steady", "keeps")  # of the tokenizer: what one that is trained further may get anew, where it sees the frame before
 
 
@@ -110,6 +111,37 @@ class Settings(BaseModel):
     def with_rows(self, rows: int) -> Settings:
         """The same settings with so many clips or sequences in each step of every stage."""
         return self.model_copy(update={"stages": {name: stage.model_copy(update={"rows": rows}) for name, stage in self.stages.items()}})
+
+    def changed(self, assignments: Sequence[str]) -> Settings:
+        """The same settings with others as `name=value`, the value as in JSON: `tokenizer.codes=8`, `stages.dynamics.minutes=30`.
+
+        Raises:
+            TrainingError: there is no such setting, it takes no such value, or it is the run's own to say.
+        """
+        dump = self.model_dump(mode="json")
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            *folders, name = path.strip().split(".")
+            if not equals or not name:
+                raise TrainingError(f"--set {assignment!r} is not name=value; for example --set tokenizer.codes=8.")
+            if path in OF_THE_RUN:
+                raise TrainingError(f"--set {path}: that is said by the dataset, --base and --fine-tune.")
+            inner = dump
+            for folder in folders:
+                inner = inner.get(folder, {}) if isinstance(inner, dict) else {}
+            if not isinstance(inner, dict) or (folders and not inner):
+                raise TrainingError(f"--set {path}: there is no setting of that name; {SETTINGS_FILE} of a run holds them all.")
+            try:
+                inner[name] = json.loads(text)
+            except json.JSONDecodeError:
+                inner[name] = text
+            try:
+                dump = Settings.model_validate(dump).model_dump(mode="json")
+            except ValidationError as error:
+                raise TrainingError(
+                    f"--set {assignment}: {error.errors()[0]['msg']}. {SETTINGS_FILE} of a run holds all settings and their values."
+                ) from error
+        return Settings.model_validate(dump)
 
     def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
         """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.

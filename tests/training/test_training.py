@@ -177,6 +177,28 @@ def test_a_run_keeps_its_settings_and_its_dataset(dataset: Dataset, tmp_path: Pa
         open_run(tmp_path / "run", other)
 
 
+def test_any_setting_can_be_said_and_what_is_none_is_told() -> None:
+    smoke = presets()["smoke"]
+    changed = smoke.changed(
+        ["tokenizer.codes=8", "tokenizer.mosaic=32", "stages.dynamics.minutes=1.5", "code_cost=0.01", "dynamics.width=32"]
+    )
+    assert (changed.tokenizer.codes, changed.tokenizer.mosaic, changed.tokenizer.width) == (8, 32, smoke.tokenizer.width)
+    assert changed.stages["dynamics"].minutes == 1.5 and changed.stages["tokenizer"] == smoke.stages["tokenizer"]
+    assert (changed.code_cost, changed.dynamics["width"]) == (0.01, 32)
+    assert smoke.changed([]) == smoke
+    for wrong, told in {
+        "tokenizer.codes": "not name=value",
+        "tokenizer.codes=7": "multiple of the 4 cells",
+        "tokenizer.code=8": "not permitted",
+        "tokeniser.codes=8": "no setting of that name",
+        "code_cost=much": "valid number",
+        "stages.dynamics.rows.many=1": "no setting of that name",
+        "base=coinrun": "--base",
+    }.items():
+        with pytest.raises(TrainingError, match=told):
+            smoke.changed([wrong])
+
+
 def test_a_run_can_be_given_more_time(dataset: Dataset, tmp_path: Path) -> None:
     started = open_run(tmp_path / "run", dataset, presets()["smoke"])
     longer = open_run(tmp_path / "run", dataset, started.bounded(None, 99, "dynamics"))

@@ -17,6 +17,9 @@ from genie.sessions.format import pixel_hash, read_key_frame
 from genie.sessions.recording import Place, Recording
 from tokenizer.mosaic import Mosaic
 
+MARK_EVERY = 16  # frames between two of which it is noted what was remembered around them
+MARKS = 32  # of these notes, at most: the ones made last, 0.15 MB each where a frame is 64×64 and 64 pixels around it are remembered
+
 
 class FrameStore:
     """Frames in an unnamed temporary file, about 6 kB each for a frame of 64×64; it disappears with the process.
@@ -65,6 +68,7 @@ class Frames:
         self._recording, self._codec = recording, codec
         self._store = FrameStore(recording.header.world.resolution)
         self._last: tuple[Place, Mosaic] | None = None  # what was painted last: most often the next frame is asked for then
+        self._marks: dict[Place, Mosaic] = {}  # on the way there, so that going back frame by frame is no long way each time
         self._prompt: Mosaic | None = None  # what is shown at its end, once it was asked for
         self.different: set[Place] = set()  # painted here with other pixels than were shown
 
@@ -93,6 +97,8 @@ class Frames:
                 self._check(place, frame)
                 self._store.put(place, frame)
             shown = shown.after(codec.motion(tokens), frame[None])
+            if codec.config.mosaic and number % MARK_EVERY == 0:
+                self._mark(place, shown)
         self._last = (owner, index), shown
         return shown
 
@@ -104,15 +110,22 @@ class Frames:
         """Forget the kept frames."""
         self._store.close()
 
+    def _mark(self, place: Place, shown: Mosaic) -> None:
+        self._marks[place] = shown
+        while len(self._marks) > MARKS:
+            del self._marks[next(iter(self._marks))]
+
     def _at_hand(self, place: Place) -> bool:
         alone = not self._codec.config.mosaic  # the frame is all that painting goes on from
         last = self._last is not None and self._last[0] == place
-        return last or place in self._recording.key_frames or (alone and place in self._store)
+        return last or place in self._marks or place in self._recording.key_frames or (alone and place in self._store)
 
     def _again(self, place: Place) -> Mosaic:
         """What is shown at a place that is at hand."""
         if self._last is not None and self._last[0] == place:
             return self._last[1]
+        if place in self._marks:
+            return self._marks[place]
         if place in self._store and not self._codec.config.mosaic:
             return self._codec.shown(self._store.get(place)[None])
         shown = read_key_frame(self._recording.key_frames[place], self._codec.config, f"the key frame {place}")

@@ -101,9 +101,15 @@ def _licences(notes: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _limits(fields: Mapping[str, Any]) -> list[str]:
-    seconds = fields["dynamics"].context / fields["frame_rate"]
+    seconds, mosaic = fields["dynamics"].context / fields["frame_rate"], fields["tokenizer"].mosaic
+    forgets = f"- The world remembers {seconds:.1f} seconds: what has left the view longer ago is made anew when it comes back."
+    if mosaic:
+        forgets = (
+            f"- What has scrolled out of view is remembered {mosaic} pixels around the picture, as it was last seen; what lies farther "
+            f"away is made anew when it comes back. Of how things move it remembers {seconds:.1f} seconds."
+        )
     return [
-        f"- The world remembers {seconds:.1f} seconds: what has left the view longer ago is made anew when it comes back.",
+        forgets,
         "- It has seen what the policy above does, and little else: rare objects and rare places are its weakest.",
         "- Fine detail of the background is smoothed; nothing in it was learned beyond what the pictures show (no score, no sound).",
     ]

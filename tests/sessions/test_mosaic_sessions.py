@@ -14,6 +14,7 @@ from genie.sessions.frames import Frames
 from genie.sessions.reading import read_session
 from genie.sessions.replay import replay, verify
 from genie.sessions.session import Session
+from tokenizer.mosaic import Mosaic
 
 
 @pytest.fixture
@@ -63,6 +64,24 @@ def test_branches_that_leave_an_edit_of_the_first_frame_are_painted_from_it(
     outcome = replay(read_session(tmp_path / "take.session"), session.world.engine.codec)
     session.close()
     assert (outcome.equal, outcome.frames) == (True, 10)
+
+
+def test_going_back_frame_by_frame_shows_what_was_remembered_and_is_no_long_way(
+    world: genie.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.start(world, seed=3)
+    dice = np.random.default_rng(2)
+    for _ in range(100):
+        session.step(int(dice.integers(len(world.actions))))
+    forwards = [session.surroundings(index) for index in range(101)]
+    session._frames._last = None
+    ways = []
+    after = Mosaic.after
+    monkeypatch.setattr(Mosaic, "after", lambda *args: (ways.append(1), after(*args))[1])
+    for index in range(100, -1, -1):
+        assert np.array_equal(session.surroundings(index), forwards[index])
+    assert len(ways) < 101 * 16 / 2 + 101
+    session.close()
 
 
 def test_hundreds_of_edits_of_one_frame(world: genie.World, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_smoke_run_learns_in_every_stage_and_makes_a_world(smoke_run: Path) 
     card = (smoke_run / "world" / "README.md").read_text()
     assert "procgen" in card
     assert "MIT" in card
+    assert "remembered 24 pixels around the picture" in card
 
 
 def test_code_use_and_changed_pixels_are_in_the_tokenizers_log(smoke_run: Path) -> None:

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-FRAMES ?= 500000
+POLICY_STEPS ?= 1200000
 BOUND ?=
 
-.PHONY: play test lint world clean
+.PHONY: play test lint world hard-world clean
 
 play: .venv/.play
 	$(BIN)/genie play coinrun
@@ -22,11 +22,29 @@ lint: .venv/.lint
 
 # A world like the shipped one from an empty disk: record, train, train the dynamics further on its own rollouts, judge. Run it again after
 # an interruption to go on. `make world FRAMES=20000 BOUND="--steps 20"` tries the way in a few minutes; the world it makes is a blur.
+world: FRAMES ?= 500000
 world: .venv/.test
 	[ -f data/coinrun/zarr.json ] && [ ! -f data/coinrun/recording.json ] || $(BIN)/genie record coinrun --frames $(FRAMES) --out data/coinrun
 	$(BIN)/genie train data/coinrun --out runs/coinrun $(BOUND)
 	$(BIN)/genie train data/coinrun --out runs/coinrun-further --base runs/coinrun/world --fine-tune dynamics $(or $(BOUND),--minutes 90)
 	$(BIN)/genie eval runs/coinrun-further/world --data data/coinrun --gate --out runs/coinrun-further/report
+
+# A world like coinrun-hard, likewise: practise, record, train, train tokenizer and dynamics further (the latter on its own rollouts), judge.
+# `make hard-world FRAMES=20000 POLICY_STEPS=2000 BOUND="--steps 20"` tries the way.
+HARD_1 = $(or $(BOUND),--set stages.tokenizer.minutes=46 --set stages.latent_actions.minutes=6 --set stages.dynamics.minutes=44)
+HARD_2 = $(or $(BOUND),--set stages.tokenizer.minutes=44 --set stages.dynamics.minutes=22)
+LESSON = --set code_cost=0.01 --set token_frames=160000
+
+hard-world: FRAMES ?= 600000
+hard-world: .venv/.rl
+	[ -f runs/coinrun-hard.zip ] || $(BIN)/genie practise coinrun-hard --steps $(POLICY_STEPS) --out runs/coinrun-hard.zip
+	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) \
+		--policy runs/coinrun-hard.zip --trust-policy --policy-share 0.4 --out data/coinrun-hard
+	$(BIN)/genie train data/coinrun-hard --base coinrun --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
+		$(LESSON) $(HARD_1) --out runs/coinrun-hard-1
+	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world --fine-tune tokenizer --fine-tune dynamics --set own_frames=20000 \
+		$(LESSON) $(HARD_2) --out runs/coinrun-hard-2
+	$(BIN)/genie eval runs/coinrun-hard-2/world --data data/coinrun-hard --gate --out runs/coinrun-hard-2/report
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -38,6 +56,10 @@ world: .venv/.test
 .venv/.test: .venv/bin/python pyproject.toml constraints.txt requirements-procgen.txt
 	$(PIP) -e '.[test]'
 	$(PIP) --no-deps -r requirements-procgen.txt
+	touch $@
+
+.venv/.rl: .venv/.test
+	$(PIP) -e '.[test,rl]'
 	touch $@
 
 .venv/.lint: .venv/.test

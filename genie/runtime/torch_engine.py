@@ -18,7 +18,7 @@ from tokenizer.model import VideoTokenizer
 
 
 def gains_by_bf16(device: str | torch.device) -> bool:
-    """Whether bfloat16 is quicker than float32 there: on CPUs where they have instructions for it, AMX or those of AVX-512 (without them
+    """Whether bfloat16 is quicker than float32 there: on CPUs that have instructions for it, AMX or those of AVX-512 (without them
     it took 1.5 times as long)."""
     device = torch.device(device)
     if device.type == "cuda":

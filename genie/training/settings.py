@@ -118,15 +118,15 @@ class Settings(BaseModel):
         Raises:
             TrainingError: there is no such setting, it takes no such value, or it is the run's own to say.
         """
-        dump = self.model_dump(mode="json")
+        changed = self
         for assignment in assignments:
-            path, equals, text = assignment.partition("=")
-            *folders, name = path.strip().split(".")
+            path, equals, text = (part.strip() for part in assignment.partition("="))
+            *folders, name = path.split(".")
             if not equals or not name:
                 raise TrainingError(f"--set {assignment!r} is not name=value; for example --set tokenizer.codes=8.")
             if path in OF_THE_RUN:
                 raise TrainingError(f"--set {path}: that is said by the dataset, --base and --fine-tune.")
-            inner = dump
+            inner = dump = changed.model_dump(mode="json")
             for folder in folders:
                 inner = inner.get(folder, {}) if isinstance(inner, dict) else {}
             if not isinstance(inner, dict) or (folders and not inner):
@@ -136,12 +136,12 @@ class Settings(BaseModel):
             except json.JSONDecodeError:
                 inner[name] = text
             try:
-                dump = Settings.model_validate(dump).model_dump(mode="json")
+                changed = Settings.model_validate(dump)
             except ValidationError as error:
                 raise TrainingError(
                     f"--set {assignment}: {error.errors()[0]['msg']}. {SETTINGS_FILE} of a run holds all settings and their values."
                 ) from error
-        return Settings.model_validate(dump)
+        return changed
 
     def reaching(self, reach: tuple[int, int], resolution: tuple[int, int]) -> Settings:
         """The same settings with another reach (rows, columns) of the search for the camera's motion, in both models that have one.

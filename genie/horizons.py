@@ -160,13 +160,25 @@ def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], sid
     Returns:
         bool [B, T, height/side, width/side].
     """
+    seen, _ = seen_and_new(motion, prompt, resolution, side, known)
+    return seen
+
+
+def seen_and_new(
+    motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Like `seen_since`, and which cells of every frame are new in it: bool twice. At least half of such a cell has just come into view
+    and is not remembered, neither with the prompt nor since."""
     batch, steps = motion.shape[:2]
     height, width = resolution
     known = np.ones((batch, height, width), np.bool_) if known is None else known
     top, left = (known.shape[1] - height) // 2, (known.shape[2] - width) // 2
+    inside = np.s_[:, top : top + height, left : left + width]
     seen = np.ones((batch, steps + 1, height // side, width // side), np.bool_)
+    new, shown = np.zeros_like(seen), known.copy()
     for t in range(prompt, steps + 1):
-        known = moved(known, motion[:, t - 1])
-        view = known[:, top : top + height, left : left + width]
-        seen[:, t] = view.reshape(batch, height // side, side, width // side, side).all(axis=(2, 4))
-    return seen
+        known, shown = moved(known, motion[:, t - 1]), moved(shown, motion[:, t - 1])
+        cells = [view[inside].reshape(batch, height // side, side, width // side, side) for view in (known, shown)]
+        seen[:, t], new[:, t] = cells[0].all(axis=(2, 4)), cells[1].mean(axis=(2, 4)) <= 0.5
+        shown[inside] = True
+    return seen, new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genie.horizons import seen_since
+from genie.horizons import seen_and_new, seen_since
 
 
 def test_what_scrolls_in_was_not_seen_and_what_left_does_not_come_back_as_seen() -> None:
@@ -42,3 +42,16 @@ def test_what_is_remembered_counts_when_it_comes_back() -> None:
     back = np.ones((8, 8), bool)
     back[0] = False  # and the one that went further away than it remembers is lost
     assert np.array_equal(seen[0, 2], back)
+
+
+def test_new_is_what_comes_into_view_for_the_first_time() -> None:
+    known = np.zeros((1, 16, 24), bool)
+    known[:, 4:12, 4:20] = True
+    right, left = [0, -2], [0, 2]
+    seen, new = seen_and_new(np.array([[right, right, right, left]]), 1, (8, 16), 4, known)
+    half = np.zeros((2, 4), bool)
+    half[:, 3] = True
+    assert np.array_equal(new[0, 1], half)  # half of a cell is enough
+    assert np.array_equal(new[0, 2], half) and np.array_equal(new[0, 3], half)
+    assert not new[0, 4].any()  # what comes back had been shown already
+    assert not (seen & new).any()

@@ -215,7 +215,8 @@ class DynamicsObjective:
             foreseen = rearrange(~sudden[:, 2:], "b t (h y) (w x) -> b t h w (y x)", y=side, x=side).all(-1)
             counts = foreseen if counts is None else counts & foreseen
         if damage:
-            context = damaged(context, generator)
+            view = within(context, self._margin)
+            view[...] = damaged(view, scroll, generator)
         before, after, motion = context[:, 1:-1], frames[:, 2:], scroll[:, 1:]
         if batch.own:
             # what the model made may stand a pixel off; more than that is a mistake in measuring on a picture that has gone wrong

@@ -2,8 +2,9 @@
 
 As in DAgger (Ross, Gordon and Bagnell 2011): rollouts after real prompts under the true actions; the lesson is what leads from the model's
 frame back to the real next one. The picture scrolls as the real one did, so that both show the same place; what scrolled in since the
-prompt is the model's own invention and no mistake, so it is left out (`seen`; what is remembered from the prompt and shown again is not),
-unless the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
+prompt is the model's own invention and no mistake, so it is left out (`seen`; what is remembered from the prompt and shown again is not).
+Not so what comes into view just now: whatever the model has made of the level so far, it should go on as real levels do. Nor where
+the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
 
 One file a block: frames with their margin uint8 [W, L, H', W', 3], actions int64 [W, L-1] (ids of the action table), seen bool
 [W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
@@ -21,7 +22,7 @@ import numpy as np
 
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset
-from genie.horizons import PROMPT_FRAMES, roll_along, seen_since
+from genie.horizons import PROMPT_FRAMES, roll_along, seen_and_new
 from genie.metrics import outlines
 from genie.runtime.actions import ActionTable
 from genie.runtime.sampling import Sampling
@@ -94,11 +95,11 @@ def _block(
     made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)), margin=True)
     shown = [shown for shown, _ in codec.watch(prompts)]
     frames = np.concatenate([np.stack([one.around for one in shown], axis=1), made], axis=1)
-    seen = seen_since(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride, shown[-1].known)
+    seen, new = seen_and_new(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride, shown[-1].known)
     return {
         "frames": frames,
         "actions": actions,
-        "seen": seen | after_faded(codec.without_margin(frames), clips.frames)[..., None, None],
+        "seen": seen | new | after_faded(codec.without_margin(frames), clips.frames)[..., None, None],
         "starts": clips.starts,
     }
 

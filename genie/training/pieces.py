@@ -16,31 +16,62 @@ from torch.nn import functional as F
 from tokenizer.motion import move
 
 DAMAGES = 4  # pieces out of place in each sequence
+GHOST_AGES = (2, 8)  # how many frames ago a figure was where it is seen again: from, and less than
+LEAST_OPACITY = 0.3  # of such a figure
+LOOKS = 32  # places looked at for one
 PLANTS = 3  # pieces planted in each sequence, where there is room
 TRIES = 8  # places looked at for each
 CHOICE = 4  # pieces of which the most striking is planted
 STEADY = 0.08  # mean difference from the frame before, moved along, up to which a piece counts as scenery; frames in [-1, 1]
 
 
-def damaged(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Frames [B, T, 3, H, W] in which pieces, for one to three frames, show another place of the same frame; the middle more often.
+def damaged(frames: Tensor, scroll: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames [B, T, 3, H, W] in which pieces, for one to three frames, show what is not there; scroll int [B, T-1, 2].
 
-    A model that has only seen whole frames leaves out for good what it left out once. The codes of the next frame are computed
-    from the damaged one, so they say how to mend it.
+    One half show another place of the same frame, the middle more often. The others show, more or less faintly, what was there some frames
+    before, scrolled along: a figure where it no longer is. A model that has only seen whole frames leaves out for good what it left
+    out once, and keeps for good what it forgot to wipe. The codes of the next frame are computed from the damaged one, so they say how to
+    mend it.
     """
-    rows, length, _, height, width = frames.shape
+    rows, length = frames.shape[:2]
     made = frames.clone()
+    path = F.pad(scroll.cumsum(1), (0, 0, 1, 0))
     for row in range(rows):
         for _ in range(DAMAGES):
-            tall, wide = _pick(height // 10, height // 3, generator), _pick(width // 10, width // 3, generator)
-            y, x = (0.5 + 0.25 * torch.randn(2, generator=generator)).clamp(0, 1).tolist()
-            top, left = round(y * (height - tall)), round(x * (width - wide))
-            shift = (_pick(0, height, generator), _pick(0, width, generator))
             start = _pick(0, length, generator)
-            piece = slice(top, top + tall), slice(left, left + wide)
-            for moment in range(start, min(length, start + _pick(1, 4, generator))):
-                made[row, moment, :, *piece] = frames[row, moment].roll(shift, dims=(1, 2))[:, *piece]
+            moments = range(start, min(length, start + _pick(1, 4, generator)))
+            harm = (_elsewhere, _earlier)[_pick(0, 2, generator)]
+            shown, piece = harm(frames[row], path[row], moments, generator)
+            made[row, moments.start : moments.stop, :, *piece] = shown[:, :, *piece]
     return made
+
+
+def _elsewhere(frames: Tensor, _path: Tensor, moments: range, generator: torch.Generator) -> tuple[Tensor, tuple[slice, slice]]:
+    """Some moments of [T, 3, H, W], each rolled to another place, and what of them is to be shown."""
+    height, width = frames.shape[-2:]
+    shift = _pick(0, height, generator), _pick(0, width, generator)
+    place = (0.5 + 0.25 * torch.randn(2, generator=generator)).clamp(0, 1).tolist()
+    return frames[moments.start : moments.stop].roll(shift, dims=(2, 3)), _box((height, width), place, generator)
+
+
+def _earlier(frames: Tensor, path: Tensor, moments: range, generator: torch.Generator) -> tuple[Tensor, tuple[slice, slice]]:
+    """Some moments of [T, 3, H, W] under one from before them, scrolled along by the path int [T, 2] and faint, and where that is most to
+    be seen."""
+    before = max(0, moments.start - _pick(*GHOST_AGES, generator))
+    offsets = path[moments.start : moments.stop] - path[before]
+    opacity = torch.rand((), generator=generator).item()
+    now = frames[moments.start : moments.stop]
+    shown = torch.lerp(now, move(frames[before].expand_as(now), offsets), LEAST_OPACITY + (1 - LEAST_OPACITY) * opacity)
+    boxes = [_box(now.shape[-2:], torch.rand(2, generator=generator).tolist(), generator) for _ in range(LOOKS)]
+    return shown, max(boxes, key=lambda box: (shown - now)[0, :, *box].abs().sum().item())
+
+
+def _box(whole: Sequence[int], place: Sequence[float], generator: torch.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a piece, of a tenth to a third of the picture's each; place: 0 at the top or left … 1 at the bottom or right."""
+    sizes = [_pick(full // 10, full // 3, generator) for full in whole]
+    tops = [round(share * (full - size)) for share, full, size in zip(place, whole, sizes, strict=True)]
+    rows, columns = (slice(top, top + size) for top, size in zip(tops, sizes, strict=True))
+    return rows, columns
 
 
 def planted(frames: Tensor, context: Tensor, scroll: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

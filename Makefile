@@ -40,7 +40,7 @@ hard-world: .venv/.rl
 	[ -f runs/coinrun-hard.zip ] || $(BIN)/genie practise coinrun-hard --steps $(POLICY_STEPS) --out runs/coinrun-hard.zip
 	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) \
 		--policy runs/coinrun-hard.zip --trust-policy --policy-share 0.4 --out data/coinrun-hard
-	$(BIN)/genie train data/coinrun-hard --base coinrun --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
+	$(BIN)/genie train data/coinrun-hard --base coinrun-easy --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
 		$(LESSON) $(HARD_1) --out runs/coinrun-hard-1
 	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world --fine-tune tokenizer --fine-tune dynamics --set own_frames=20000 \
 		$(LESSON) $(HARD_2) --out runs/coinrun-hard-2

@@ -47,6 +47,12 @@ def coinrun() -> genie.World:
     return genie.load_world("coinrun")
 
 
+@pytest.fixture(scope="session")
+def coinrun_easy() -> genie.World:
+    """A world that remembers nothing around its picture."""
+    return genie.load_world("coinrun-easy")
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that the processes of a run share; the first one that needs it makes it."""
     path = (factory.getbasetemp().parent if WORKER else factory.getbasetemp()) / name

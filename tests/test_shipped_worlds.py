@@ -10,7 +10,7 @@ from genie.bundle import CARD
 from genie.world import installed_worlds
 
 SHIPPED = installed_worlds()
-MEGABYTES = {"coinrun": 60, "coinrun-hard": 60}  # of a world, at most; 30 where nothing is said
+MEGABYTES = {"coinrun": 60, "coinrun-easy": 60}  # of a world, at most; 30 where nothing is said
 
 
 def test_coinrun_comes_first() -> None:

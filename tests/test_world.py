@@ -34,7 +34,7 @@ def test_held_keys_choose_the_longest_matching_action(coinrun: genie.World) -> N
 def test_a_round_trip_keeps_the_picture(coinrun: genie.World) -> None:
     frames = coinrun.prompts[0].frames
     tokens = coinrun.encode(frames)
-    assert tokens.shape == (len(frames) - 1, 17, 4)
+    assert tokens.shape == (len(frames) - 1, 17, coinrun.manifest.tokenizer.codes)
     assert np.array_equal(coinrun.reconstruct(frames)[0], frames[0])
     error = np.square(coinrun.reconstruct(frames).astype(float) - frames).mean()
     assert 10 * np.log10(255**2 / error) > 30
@@ -88,9 +88,9 @@ def test_wrong_input_says_what_is_needed(coinrun: genie.World, tmp_path: Path) -
     with pytest.raises(genie.GenieError, match="tokens must"):
         coinrun.decode(coinrun.prompts[0].frames[0], np.zeros((1, 3), int))
     with pytest.raises(genie.GenieError, match="from 0 to 999"):
-        coinrun.decode(coinrun.prompts[0].frames[0], np.full((1, 17, 4), 1000))
+        coinrun.decode(coinrun.prompts[0].frames[0], np.full((1, 17, coinrun.manifest.tokenizer.codes), 1000))
     with pytest.raises(genie.GenieError, match="starts from one frame"):
-        coinrun.decode(coinrun.prompts[0].frames, np.zeros((1, 17, 4), int))
+        coinrun.decode(coinrun.prompts[0].frames, np.zeros((1, 17, coinrun.manifest.tokenizer.codes), int))
     with pytest.raises(genie.GenieError, match="seeds"):
         coinrun.start_batch([None, None], [1])
 

@@ -145,11 +145,11 @@ def test_any_stick_keeps_the_rollout_going(coinrun: genie.World, stick: int) -> 
         assert rollout.index == steps + 1
 
 
-def test_an_edit_was_where_the_picture_had_it_before(coinrun: genie.World) -> None:
-    batch = coinrun.start_batch([coinrun.prompts[3].frames], seeds=[1])
+def test_an_edit_was_where_the_picture_had_it_before(coinrun_easy: genie.World) -> None:
+    batch = coinrun_easy.start_batch([coinrun_easy.prompts[3].frames], seeds=[1])
     for _ in range(8):
         batch.step(["right"])
-    scroll = coinrun.engine.codec.motion(batch.tokens)[0]
+    scroll = coinrun_easy.engine.codec.motion(batch.tokens)[0]
     assert scroll.any()
     before = [step.frame.copy() for step in batch.history]
     edited = batch.frames.copy()
@@ -161,7 +161,7 @@ def test_an_edit_was_where_the_picture_had_it_before(coinrun: genie.World) -> No
     assert (was[20 - down : 26 - down, 30 - right : 36 - right] == (255, 0, 255)).all()
     assert (was != before[-2][0]).any(-1).sum() == 36
     assert all(np.array_equal(step.frame, old) for step, old in zip(batch.history[:-2], before[:-2], strict=True))
-    told = coinrun.engine.codec.describe(coinrun.engine.codec.shown(batch.history[-3].frame), batch.history[-2].frame)
+    told = coinrun_easy.engine.codec.describe(coinrun_easy.engine.codec.shown(batch.history[-3].frame), batch.history[-2].frame)
     assert np.array_equal(batch.history[-2].codes, told)
 
 
@@ -206,13 +206,13 @@ def test_held_paint_scrolls_and_what_is_painted_over_it_is_not_fought() -> None:
     assert np.array_equal(held_at((0, -30)).put_back(bare), bare)  # out of the view
 
 
-def test_what_is_held_stays_where_it_would_go_and_snapshots_hold_it_too(coinrun: genie.World) -> None:
-    rollout = coinrun.start("level-03", seed=3)
+def test_what_is_held_stays_where_it_would_go_and_snapshots_hold_it_too(coinrun_easy: genie.World) -> None:
+    rollout = coinrun_easy.start("level-03", seed=3)
     for _ in range(12):
         rollout.step("noop")
     here, before = rollout.snapshot(), rollout.frame
     painted, box = with_a_wall(before)
-    left, codec = {}, coinrun.engine.codec
+    left, codec = {}, coinrun_easy.engine.codec
     for hold in (False, True):
         rollout.restore(here)
         assert not rollout.held

@@ -50,9 +50,9 @@ def test_branches_edits_and_key_frames_are_painted_and_simulated_again_to_the_bi
 
 @pytest.mark.parametrize("remembers", [True, False])
 def test_branches_that_leave_an_edit_of_the_first_frame_are_painted_from_it(
-    remembers: bool, world: genie.World, coinrun: genie.World, tmp_path: Path
+    remembers: bool, world: genie.World, coinrun_easy: genie.World, tmp_path: Path
 ) -> None:
-    session = Session.start(world if remembers else coinrun, seed=2)
+    session = Session.start(world if remembers else coinrun_easy, seed=2)
     painted = session.frame
     painted[8:40, 8:40] = (200, 30, 90)
     session.edit(painted)
@@ -143,7 +143,7 @@ def test_a_key_frame_keeps_what_was_seen(world: genie.World) -> None:
         read_key_frame(data, tokenizer.model_copy(update={"mosaic": 0}), "a key frame")
 
 
-def test_the_surroundings_are_the_frame_and_what_was_seen_around_it(world: genie.World, coinrun: genie.World) -> None:
+def test_the_surroundings_are_the_frame_and_what_was_seen_around_it(world: genie.World, coinrun_easy: genie.World) -> None:
     session, margin = Session.start(world, seed=4), world.manifest.tokenizer.mosaic
     for action in range(30):
         session.step(action % len(world.actions))
@@ -154,6 +154,6 @@ def test_the_surroundings_are_the_frame_and_what_was_seen_around_it(world: genie
         assert np.array_equal(view[..., :3], session.frame if index is None else session.frame_at(index)) and (view[..., 3] == 255).all()
     assert 0 < (around[..., 3] == 255).mean() < 1
     session.close()
-    plain = Session.start(coinrun)
+    plain = Session.start(coinrun_easy)
     assert plain.surroundings() is None
     plain.close()

@@ -18,12 +18,13 @@ from rich.table import Table
 
 import genie
 from genie.data.store import Dataset
-from genie.evaluation.permanence import agent_there, second_agent
+from genie.evaluation.permanence import agent_pixels, agent_there, second_agent
 
 
 def verdicts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """bool [T]: the agent is there; bool [T]: there is a second one."""
-    return agent_there(frames), second_agent(frames)
+    agents = agent_pixels(frames)
+    return agent_there(agents), second_agent(agents)
 
 
 def main(

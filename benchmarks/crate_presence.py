@@ -9,6 +9,8 @@ showed is where the world itself has scrolled it to. The real game along its mea
 things and measuring errs.
 
     python benchmarks/crate_presence.py coinrun --data data/coinrun
+
+Data of hard mode is judged by a judge that learns its looks first.
 """
 
 from __future__ import annotations
@@ -22,34 +24,49 @@ import typer
 import genie
 from genie.data.clips import Clips, ClipSampler
 from genie.data.store import Dataset
-from genie.evaluation.permanence import coins, crates, in_place
+from genie.evaluation.permanence import PROBES, Probe, in_place, learned, train_judge
+from genie.evaluation.protocols import Sizes
 from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, roll_along, seen_since
 from genie.world import World
 
 MOVING, STILL = (1, 4, 10, 32), (1, 16, 64)
-THINGS = {"crates": crates, "coins": coins}
 
 
 def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 192, seed: int = 0, backend: str = "onnx") -> None:
     """Print the shares, moving and still."""
     opened = genie.load_world(world, device="cpu", backend=backend)
-    held_out = Dataset(data).split("held_out")
+    dataset = Dataset(data)
+    held_out, probe = dataset.split("held_out"), probe_of(dataset, opened, seed)
     rng = np.random.default_rng([seed, 5])
 
     moving = clips_in_motion(ClipSampler(held_out, PROMPT_FRAMES + max(MOVING), opened.frame_skip, seed), clips)
     keys = np.array([action.id for action in opened.actions if action.kind == "recorded"])
     report(
-        opened, moving, keys[moving.actions[:, PROMPT_FRAMES - 1 :]], rng.choice(keys, moving.actions[:, PROMPT_FRAMES - 1 :].shape), MOVING
+        probe,
+        opened,
+        moving,
+        keys[moving.actions[:, PROMPT_FRAMES - 1 :]],
+        rng.choice(keys, moving.actions[:, PROMPT_FRAMES - 1 :].shape),
+        MOVING,
     )
 
     everywhere = ClipSampler(held_out, PROMPT_FRAMES, opened.frame_skip, seed).spread(4 * clips).frames
     still = (everywhere[:, -1] != everywhere[:, -2]).any(axis=-1).mean(axis=(-1, -2)) < 0.02
     lasting = np.concatenate([everywhere[still], np.repeat(everywhere[still, -1:], max(STILL), axis=1)], axis=1)
     noop = np.full((len(lasting), max(STILL)), opened.action_table.idle.id)
-    report(opened, Clips(lasting, noop, noop), noop, None, STILL)
+    report(probe, opened, Clips(lasting, noop, noop), noop, None, STILL)
 
 
-def report(world: World, clips: Clips, actions: np.ndarray, others: np.ndarray | None, steps: tuple[int, ...]) -> None:
+def probe_of(dataset: Dataset, world: World, seed: int) -> Probe:
+    """What tells crates and coins in the game's pictures."""
+    if known := PROBES.get(dataset.info.name):
+        return known
+    sizes = Sizes.of(64)
+    weights = train_judge(dataset.info, sizes.painted_frames, sizes.segment_steps, world.frame_skip, seed)
+    return learned(weights, world.resolution)
+
+
+def report(probe: Probe, world: World, clips: Clips, actions: np.ndarray, others: np.ndarray | None, steps: tuple[int, ...]) -> None:
     """Print a line a thing: shares at each of the steps."""
     codec, prompts, truth = world.engine.codec, clips.frames[:, :PROMPT_FRAMES], clips.frames[:, PROMPT_FRAMES:]
     motion = codec.motion(codec.encode(clips.frames))
@@ -62,15 +79,20 @@ def report(world: World, clips: Clips, actions: np.ndarray, others: np.ndarray |
     if others is not None:
         made["random keys"] = roll(*dice, prompts, others)
     title = "moving" if others is not None else "still"
-    for thing, pixels in THINGS.items():
-        for label, frames in made.items():
-            shares = [in_place(pixels(truth[:, step - 1]), pixels(frames[:, step - 1]), seen[:, step - 1]) for step in steps]
-            show(f"{title}, {thing}, {label}", shares, steps)
-        own = np.concatenate([np.stack(steps_made[i : i + actions.shape[1]], axis=1) for i in range(0, len(steps_made), actions.shape[1])])
-        for label, frames, scroll in (("world", made["world"], own), ("real game", truth, motion[:, PROMPT_FRAMES - 1 :])):
-            places = carried(pixels(prompts[:, -1]), scroll)
-            shares = [in_place(places[:, step - 1], pixels(frames[:, step - 1]), np.ones_like(places[:, 0])) for step in steps]
-            show(f"{title}, {thing}, {label} along its own scrolls", shares, steps)
+    moments = np.array(steps) - 1
+    own = np.concatenate([np.stack(steps_made[i : i + actions.shape[1]], axis=1) for i in range(0, len(steps_made), actions.shape[1])])
+    scrolls = {"world": own, "real game": motion[:, PROMPT_FRAMES - 1 :]}
+    found = {label: probe.pixels(frames[:, moments]) for label, frames in {"real game": truth, **made}.items()}
+    prompted = probe.pixels(prompts[:, -1])
+    for thing in probe.things:
+        real = found["real game"][thing]
+        for label in made:
+            shares = [in_place(real[:, at], found[label][thing][:, at], seen[:, moment]) for at, moment in enumerate(moments)]
+            show(f"{title}, {thing}s, {label}", shares, steps)
+        for label, scroll in scrolls.items():
+            places = carried(prompted[thing], scroll)[:, moments]
+            shares = [in_place(places[:, at], found[label][thing][:, at], np.ones_like(places[:, at])) for at in range(len(steps))]
+            show(f"{title}, {thing}s, {label} along its own scrolls", shares, steps)
 
 
 def carried(pixels: np.ndarray, scroll: np.ndarray) -> np.ndarray:

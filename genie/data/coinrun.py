@@ -33,6 +33,11 @@ STYLE = Style(
     },
     setting_out=0.6,  # exploring right: the level lies there, and the start looks much the same everywhere
 )
+FLAT = {  # what is where in a flat picture: the figure standing or in the air, walking, climbing
+    "agent": ((255, 191, 127), (127, 127, 191), (127, 255, 127)),
+    "crate": ((191, 63, 127),),
+    "coin": ((255, 191, 191),),
+}
 ENVIRONMENTS = 32
 
 
@@ -43,9 +48,9 @@ class StickyMixedPolicy(policies.StickyMixedPolicy):
         super().__init__(count, rng, STYLE)
 
 
-def make_environment(count: int, split: Split, seed: int, threads: int = 2, mode: str = "easy") -> Any:
+def make_environment(count: int, split: Split, seed: int, threads: int = 2, mode: str = "easy", flat: bool = False) -> Any:
     """`count` CoinRun games on the split's own levels (a gym3 environment)."""
-    return procgen.make_environment("coinrun", count, split, seed, threads, mode=mode)
+    return procgen.make_environment("coinrun", count, split, seed, threads, mode=mode, flat=flat)
 
 
 def game(resolution: tuple[int, int] | None = None, mode: str = "easy") -> Game:

@@ -6,18 +6,21 @@ by their recorded clips alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
 
-from genie.data.coinrun import ACTIONS, StickyMixedPolicy, make_environment
+from genie.data.coinrun import ACTIONS, FLAT, StickyMixedPolicy, make_environment
 from genie.data.games.procgen import NATIVE
-from genie.data.store import DatasetInfo
+from genie.data.store import DatasetInfo, Split
 from genie.errors import GenieError
 from genie.metrics import changed_pixels
 
 SPARE = 4  # games started for each clip that is wanted: in some of them the level ends too soon
+TWINS = 32  # games that are painted twice at once
+APART = 8  # frames between two that are kept
 WARM_UP = 40  # frames of play before the prompt, so that not every clip shows a level's start
 
 
@@ -75,6 +78,33 @@ class BranchingGame:
     def close(self) -> None:
         """Let go of the games."""
         self._game.close()
+
+
+def painted_twice(
+    info: DatasetInfo, frames: int, split: Split, skip: int, seed: int, progress: Callable[[int], None] = lambda done: None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of the game played with sticky keys, uint8 [N, H, W, 3], and which kind of thing each pixel shows, uint8 [N, H, W].
+
+    The game is played beside itself in flat colours (`FLAT`; its kinds count from 1, 0 is all else). N is `frames`, or a few more; they are
+    `APART` frames apart.
+    """
+    mode = str(info.recipe.get("mode", "easy"))
+    twins = [make_environment(TWINS, split, seed, mode=mode, flat=flat) for flat in (False, True)]
+    numbers = np.array([ACTIONS[name][0] for name in info.action_names], np.int32)
+    policy = StickyMixedPolicy(TWINS, np.random.default_rng([seed, 31]))
+    shown, kinds = [], []
+    for moment in range(-(-frames // TWINS)):
+        for _ in range(APART * skip):
+            actions = numbers[policy.act(twins[0].observe()[2].astype(bool))]
+            for twin in twins:
+                twin.act(actions)
+        plain, flat = (twin.observe()[1]["rgb"] for twin in twins)
+        shown.append(plain.copy())
+        kinds.append(sum(kind * (flat == colour).all(-1) for kind, colours in enumerate(FLAT.values(), 1) for colour in colours))
+        progress(TWINS * (moment + 1))
+    for twin in twins:
+        twin.close()
+    return np.concatenate(shown), np.concatenate(kinds).astype(np.uint8)
 
 
 def human_keys(info: DatasetInfo, count: int, frames: int, skip: int, seed: int) -> np.ndarray:

@@ -1,36 +1,39 @@
-"""How the judges learn: small networks, trained on random clips of a split as an evaluation needs them."""
+"""How the judges learn: small networks, trained as an evaluation needs them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genie.data.clips import Clips, ClipSampler, Prefetch
+from genie.data.clips import Prefetch
+
+B = TypeVar("B")
 
 
 def fit(
     model: nn.Module,
-    sampler: ClipSampler,
-    rows: int,
-    loss_of: Callable[[Clips], Tensor | None],
+    batch: Callable[[int], B],
+    loss_of: Callable[[B], Tensor | None],
     steps: int,
     learning_rate: float,
     weight_decay: float,
     rising: float,
     progress: Callable[[int], None],
 ) -> dict[str, np.ndarray]:
-    """Train a model in place, `rows` clips a step; returns its weights.
+    """Train a model in place; returns its weights.
 
     Args:
+        batch: what is learned from in a step.
         loss_of: of a batch; None where there is nothing to be learned from it.
         rising: share of the steps in which the learning rate still rises.
     """
     optimiser = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=max(2, steps), pct_start=rising)
-    batches = Prefetch(lambda step: sampler.batch(step, rows), 0)
+    batches = Prefetch(batch, 0)
     try:
         for step in range(steps):
             loss = loss_of(next(batches))

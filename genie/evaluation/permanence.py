@@ -1,8 +1,8 @@
 """Object permanence: is the player's figure there, and only once; do the things stay that the prompt showed, each in its place.
 
-What a figure or a crate looks like is a game's own matter: `PROBES` has a plain test of colours for each game that has one, `LEARNED`
-says where the figure is in games in which it has many looks, which a judge learns (`genie.evaluation.figures`). The real frames are judged
-beside the rollouts, so that a test that does not fit the data at hand is seen to be useless.
+What a figure or a crate looks like is a game's own matter: `PROBES` has a plain test of colours for each game that has one; where they have
+many looks a judge learns them (`learned`, `genie.evaluation.segments`). The real frames are judged beside the rollouts, so that a test that
+does not fit the data at hand is seen to be useless.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genie.evaluation.figures import Middle, figure_logits
+from genie.data.coinrun import FLAT
+from genie.data.store import DatasetInfo
+from genie.evaluation import games
 from genie.evaluation.intervals import mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
+from genie.evaluation.segments import segments, train_segments
 from genie.evaluation.staying_power import reported
 
 LEAST_ON_REAL = 0.95  # a probe that sees the figure in fewer of the real frames does not know this game's figures
@@ -29,14 +32,16 @@ SURVIVES = 0.5  # share of a thing's pixels in place from which on it is still t
 LEAST_THING = 4  # pixels that the real game must show of a thing
 
 
+Pixels = dict[str, np.ndarray]  # "agent", and each thing by its name -> bool [..., H, W]
+
+
 @dataclass(frozen=True)
 class Probe:
-    """Tests of a game's own things, on uint8 [..., H, W, 3]."""
+    """Where a game's figure and its things are, on uint8 [..., H, W, 3]."""
 
     resolution: tuple[int, int]
-    agent: Callable[[np.ndarray], np.ndarray]  # bool [...]: it is there
-    second: Callable[[np.ndarray], np.ndarray]  # bool [...]: there is another one
-    things: dict[str, Callable[[np.ndarray], np.ndarray]]  # "crate": bool [..., H, W], its pixels
+    pixels: Callable[[np.ndarray], Pixels]
+    things: tuple[str, ...]
 
 
 def agent_pixels(frames: np.ndarray) -> np.ndarray:
@@ -46,14 +51,14 @@ def agent_pixels(frames: np.ndarray) -> np.ndarray:
     return beige | (frames.min(-1) > 232)
 
 
-def agent_there(frames: np.ndarray) -> np.ndarray:
-    """Enough of its pixels stand in the middle."""
-    return np.asarray(agent_pixels(frames)[..., *MIDDLE].sum(axis=(-1, -2)) >= LEAST)
+def agent_there(pixels: np.ndarray) -> np.ndarray:
+    """Enough of an agent's pixels bool [..., H, W] stand in the middle: bool [...]."""
+    return np.asarray(pixels[..., *MIDDLE].sum(axis=(-1, -2)) >= LEAST)
 
 
-def second_agent(frames: np.ndarray) -> np.ndarray:
-    """A box elsewhere holds as many."""
-    found = agent_pixels(frames)
+def second_agent(pixels: np.ndarray) -> np.ndarray:
+    """A box elsewhere holds as many: bool [...]."""
+    found = pixels.copy()
     found[..., *MIDDLE] = False
     return np.asarray((_box_sums(found, AGENT_BOX) >= LEAST).any(axis=(-1, -2)))
 
@@ -90,26 +95,37 @@ def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
     return total[..., high:, wide:] - total[..., :-high, wide:] - total[..., high:, :-wide] + total[..., :-high, :-wide]
 
 
-PROBES = {"coinrun": Probe((64, 64), agent_there, second_agent, {"crate": crates, "coin": coins})}
+def by_colour(frames: np.ndarray) -> Pixels:
+    """CoinRun's figure and things in easy mode, where each has colours of its own."""
+    return {"agent": agent_pixels(frames), "crate": crates(frames), "coin": coins(frames)}
 
 
-@dataclass(frozen=True)
-class LearnedProbe:
-    """A game's figure that a judge learns to see; of other things that knows nothing."""
-
-    resolution: tuple[int, int]
-    middle: Middle
-
-    def with_weights(self, weights: dict[str, np.ndarray]) -> Probe:
-        """The probe that the judge is (`genie.evaluation.figures.train_figures`)."""
-
-        def above(frames: np.ndarray, part: int) -> np.ndarray:
-            return np.asarray(figure_logits(weights, frames, self.middle)[part] >= weights["threshold"])
-
-        return Probe(self.resolution, lambda frames: above(frames, 0), lambda frames: above(frames, 1), {})
+PROBES = {"coinrun": Probe((64, 64), by_colour, ("crate", "coin"))}
+LEARNED = {"coinrun-hard": (64, 64)}  # games whose looks a judge learns, and their size
 
 
-LEARNED = {"coinrun-hard": LearnedProbe((64, 64), Middle((24, 42), (26, 42)))}
+def train_judge(
+    info: DatasetInfo,
+    frames: int,
+    steps: int,
+    skip: int,
+    seed: int,
+    progress: Callable[[str, int, int], None] = lambda part, done, total: None,
+) -> dict[str, np.ndarray]:
+    """The weights of a judge of CoinRun's looks, trained on so many frames of its training levels, painted twice, in so many steps."""
+    painted = games.painted_twice(info, frames, "train", skip, seed, lambda done: progress("the game painted twice", done, frames))
+    return train_segments(*painted, len(FLAT) + 1, steps, seed, lambda done: progress("training the judge of things", done, steps))
+
+
+def learned(weights: dict[str, np.ndarray], resolution: tuple[int, int]) -> Probe:
+    """The probe that a judge is."""
+
+    def pixels(frames: np.ndarray) -> Pixels:
+        shown = segments(weights, frames, len(FLAT) + 1)
+        agent, crate, coin = (shown == kind for kind in range(1, len(FLAT) + 1))
+        return {"agent": agent, "crate": _solid(crate, SOLID), "coin": _solid(coin, COIN)}
+
+    return Probe(resolution, pixels, ("crate", "coin"))
 
 
 def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -152,10 +168,11 @@ def permanence_section(
     """
     batch, length = long.shape[:2]
     rollouts = np.arange(batch)
-    there, alone = probe.agent(long), ~probe.second(long)
-    one = there & alone
-    real_there = mean_of(probe.agent(real), real_episodes, seed)
-    real_one = mean_of(probe.agent(real) & ~probe.second(real), real_episodes, seed)
+    agents, real_agents = probe.pixels(long)["agent"], probe.pixels(real)["agent"]
+    there, real_agent_there = agent_there(agents), agent_there(real_agents)
+    one = there & ~second_agent(agents)
+    real_there = mean_of(real_agent_there, real_episodes, seed)
+    real_one = mean_of(real_agent_there & ~second_agent(real_agents), real_episodes, seed)
     fits = real_there.value is not None and real_there.value >= LEAST_ON_REAL
     note = "" if fits else f"the probe finds the agent in {real_there.value or 0:.0%} of the real frames only: it does not fit this data"
     marks = reported(length)
@@ -181,12 +198,13 @@ def permanence_section(
     }
     curves = [Curve(name="agent", title="The agent, in the frames up to a horizon", x=marks, lines=lines)]
     names = {"world": "world", "blind": "random actions", "tokenizer": "the tokenizer's round trip"}
-    for thing, pixels in probe.things.items():
-        truth = pixels(clips["truth"][:, prompt_frames:])
-        stays: dict[str, list[Estimate]] = {label: [] for label in names if label in clips}
-        for step in horizons:
-            at = step - 1
-            found = {label: in_place(truth[:, at], pixels(clips[label][:, at]), seen[:, at]) for label in stays}
+    moments = np.array(horizons) - 1
+    truth = probe.pixels(clips["truth"][:, prompt_frames + moments])
+    made = {label: probe.pixels(clips[label][:, moments]) for label in names if label in clips}
+    for thing in probe.things:
+        stays: dict[str, list[Estimate]] = {label: [] for label in made}
+        for at, step in enumerate(horizons):
+            found = {label: in_place(truth[thing][:, at], made[label][thing][:, at], seen[:, step - 1]) for label in made}
             estimates = {label: mean_of(shares, episodes, seed) for label, shares in found.items()}
             judged = int(np.isfinite(found["world"]).sum())
             trip = estimates["tokenizer"].value if "tokenizer" in estimates else None

@@ -50,7 +50,8 @@ class Sizes:
 
     clips: int  # rollouts against the truth
     judge_steps: int  # of training the inverse-dynamics model
-    figure_steps: int  # of training a judge of figures, where a game needs one
+    painted_frames: int  # of the real game, painted twice, where a judge of things is needed
+    segment_steps: int  # of training it
     branches: int  # moments of the real game that are branched
     long: int  # rollouts for drift
     long_frames: int
@@ -63,7 +64,8 @@ class Sizes:
         return cls(
             clips=clips,
             judge_steps=int(np.clip(400 * share, 8, 2000)),
-            figure_steps=int(np.clip(1200 * share, 8, 1200)),
+            painted_frames=int(np.clip(4000 * share, 64, 4000)),
+            segment_steps=int(np.clip(1000 * share, 8, 1000)),
             branches=int(np.clip(32 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,

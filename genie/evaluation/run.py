@@ -16,7 +16,6 @@ from genie.evaluation import (
     ball,
     controllability,
     fidelity,
-    figures,
     games,
     inverse_dynamics,
     permanence,
@@ -107,9 +106,11 @@ class _Evaluation:
             name = self.dataset.info.name
             if whole and name == "pong" and self.world.resolution == ball.RESOLUTION:
                 return [*found, self.workspace.section("ball", self._ball)]
-            probe = permanence.PROBES.get(name) or permanence.LEARNED.get(name)
+            probe = permanence.PROBES.get(name)
             if probe is not None and probe.resolution == self.world.resolution:
                 found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
+            elif branchable and permanence.LEARNED.get(name) == self.world.resolution:
+                found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned())))
             else:
                 says = f"not measured: what the figures of {name} look like is not known here"
                 found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
@@ -408,19 +409,14 @@ class _Evaluation:
         shown = pictures.walks(self.workspace.folder, kept["prompts"], walks[8])
         return section.model_copy(update={"pictures": (shown,)})
 
-    def _learned(self, probe: permanence.LearnedProbe) -> permanence.Probe:
-        steps = self.sizes.figure_steps
-
+    def _learned(self) -> permanence.Probe:
         def train() -> dict[str, np.ndarray]:
-            return figures.train_figures(
-                self.dataset.split("train"), probe.middle, steps, self.seed,
-                lambda done: self.progress("training the judge of figures", done, steps),
-            )  # fmt: skip
+            sizes = self.sizes.painted_frames, self.sizes.segment_steps
+            return permanence.train_judge(self.dataset.info, *sizes, self.world.frame_skip, self.seed, self.progress)
 
-        return probe.with_weights(self.workspace.arrays("figures", train))
+        return permanence.learned(self.workspace.arrays("segments", train), self.world.resolution)
 
-    def _permanence(self, probe: permanence.Probe | permanence.LearnedProbe) -> Section:
-        probe = self._learned(probe) if isinstance(probe, permanence.LearnedProbe) else probe
+    def _permanence(self, probe: permanence.Probe) -> Section:
         long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
         clips = {"truth": self.material.frames, "world": self.rollouts(self.main), "blind": self.rollouts("random")}
         clips["tokenizer"] = self.round_trip["frames"][:, self.prompt_frames :]

@@ -43,6 +43,7 @@ CORRUPTED_SHARE = 0.7  # of the sequences get wrong codes
 DAMAGED_SHARE = 0.5  # of the batches have pieces of their context frames replaced
 MORE_SCROLLS = 64  # pairs of frames from anywhere that the motion head learns from in each step, beside the sequences
 FLAT_WEIGHT = 0.1  # weight of a code whose cell is one grey, before the weights are brought to a mean of one
+STILL_WEIGHT = 0.03  # likewise of one whose cell is as it was
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class DynamicsObjective:
         seen_frames = within(noisy, self._margin)
         pairs = torch.cat([seen_frames[:, :-1], seen_frames[:, 1:]], dim=2)
         logits = self.model(pairs, self._corrupt(codes, generator), known, actions, self._moved(noisy[:, 1:], motion))
-        weight = self._weight(frames)
+        weight = self._weight(frames, context[:, 1:-1], motion)
         if counts is not None:
             weight = weight * by_code(counts, self._tokenizer.config)
         loss = masked_loss(logits, codes, known, weight)
@@ -181,11 +182,12 @@ class DynamicsObjective:
             scrolling = (scrolling + self._scroll_loss(head, batch.scrolls)) / 2
         return loss + scrolling, {"loss_codes": loss.item(), "loss_motion": scrolling.item()}, seen
 
-    def _weight(self, frames: Tensor) -> Tensor:
-        """What each code counts, float [B, S+2, 3, H, W] -> [B, S, N, G], mean 1."""
+    def _weight(self, frames: Tensor, before: Tensor, motion: Tensor) -> Tensor:
+        """What each code counts, [B, S, N, G] of mean 1: frames float [B, S+2, 3, H, W], what the model sees before each of the last S of
+        them, with its margin [B, S, 3, H', W'], and how that scrolls, int [B, S, 2]."""
         config = self._tokenizer.config
         if not self._foreground.still:
-            return contrast(frames[:, 2:], config)
+            return (contrast(frames[:, 2:], config) + news(frames[:, 2:], self._moved(before, motion), config)) / 2
         cells = by_code(self._foreground.cells(frames[:, 1:], config.code_stride), config).float()
         return 0.5 + 0.5 * cells / cells.mean().clamp_min(1e-3)
 
@@ -279,10 +281,25 @@ def contrast(frames: Tensor, config: TokenizerConfig) -> Tensor:
     That is the deviation over the cell's pixels and colours: a strong colour counts as well as an edge. Most cells are a dull
     background, whose codes are hard to guess and matter little; a crate is a few cells, and is seen when it is gone.
     """
-    side = config.code_stride
-    cells = rearrange(frames, "b t c (h p y) (w q x) -> b t (h w) (p q) (c y x)", p=config.fold, q=config.fold, y=side, x=side)
-    deviation = cells.std(dim=-1) + FLAT_WEIGHT
+    deviation = _cells(frames, config).std(dim=-1) + FLAT_WEIGHT
     return (deviation / deviation.mean()).repeat_interleave(config.codes_of_cell, dim=-1)
+
+
+def news(frames: Tensor, moved: Tensor, config: TokenizerConfig) -> Tensor:
+    """What each code counts, float [B, T, 3, H, W] twice -> [B, T, N, G], mean 1: more where a frame shows what the one before, moved
+    along, does not.
+
+    A figure that walks, what it hid, a pale copy of it that is to be wiped: a few cells, often of little contrast, by which a world is
+    judged. The root of the deviation, so that what comes into view, which is new as a whole and can only be guessed, does not take it all.
+    """
+    amount = _cells(frames - moved, config).square().mean(dim=-1).pow(0.25) + STILL_WEIGHT
+    return (amount / amount.mean()).repeat_interleave(config.codes_of_cell, dim=-1)
+
+
+def _cells(frames: Tensor, config: TokenizerConfig) -> Tensor:
+    """float [B, T, 3, H, W] -> the pixels and colours of each cell [B, T, N, cells of a position, side · side · 3]."""
+    side = config.code_stride
+    return rearrange(frames, "b t c (h p y) (w q x) -> b t (h w) (p q) (c y x)", p=config.fold, q=config.fold, y=side, x=side)
 
 
 def by_code(cells: Tensor, config: TokenizerConfig) -> Tensor:

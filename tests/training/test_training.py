@@ -28,7 +28,7 @@ from genie.errors import TrainingError
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
-from genie.training.dynamics_stage import by_code, contrast
+from genie.training.dynamics_stage import by_code, contrast, news
 from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
 from genie.training.pipeline import Pipeline, take_over
@@ -452,6 +452,17 @@ def test_codes_count_by_how_their_cell_stands_out() -> None:
     others = torch.cat([weight.flatten()[:7], weight.flatten()[8:]])
     assert torch.allclose(others, others[0].expand_as(others))
     assert others[0] > 0
+
+
+def test_codes_count_by_what_is_new_in_their_cell() -> None:
+    config = TokenizerConfig()
+    moved = torch.rand((1, 1, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    frames = moved.clone()
+    frames[..., 10:14, 25:29] -= 0.1  # a pale figure in that cell
+    weight = news(frames, moved, config)
+    assert weight.argmax() == 1 * config.codes + 3 and abs(weight.mean().item() - 1) < 1e-5
+    assert weight.max() > 5 * weight.min() > 0
+    assert torch.allclose(news(moved, moved, config), torch.ones_like(weight))  # nothing is new: all count alike
 
 
 def test_what_holds_of_a_cell_holds_of_its_codes() -> None:

@@ -84,8 +84,13 @@ class ProcgenGames:
         self._games.close()
 
 
-def make_environment(name: str, count: int, split: Split, seed: int, threads: int = 2, large: bool = False, mode: str = "easy") -> Any:
-    """`count` games on the split's own levels (a gym3 environment); `large` also renders 512×512 pictures."""
+def make_environment(
+    name: str, count: int, split: Split, seed: int, threads: int = 2, large: bool = False, mode: str = "easy", flat: bool = False
+) -> Any:
+    """`count` games on the split's own levels (a gym3 environment); `large` also renders 512×512 pictures.
+
+    `flat` games are the same ones, step by step, painted in one colour a kind of thing and without backgrounds.
+    """
     try:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             from procgen import ProcgenGym3Env  # gym, which it imports, prints a deprecation text
@@ -100,7 +105,9 @@ def make_environment(name: str, count: int, split: Split, seed: int, threads: in
         num_levels=num_levels,
         start_level=start_level,
         distribution_mode=mode,
-        use_backgrounds=True,
+        use_backgrounds=not flat,
+        use_monochrome_assets=flat,
+        restrict_themes=flat,
         num_threads=threads,
         rand_seed=seed,
         render_mode="rgb_array" if large else None,

@@ -127,6 +127,11 @@ class Decoder(nn.Module):
 
     def forward(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> Tensor:
         """`heard` [B, D, h, w] are the values that the summary is made of, where they are others: in training some are wrong."""
+        painted, keep = self.parts(values, past, heard)
+        return painted if keep is None or past is None else kept(past, painted, keep)
+
+    def parts(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """What is painted, and of a decoder that keeps some the logits [B, 1, H, W] of the share of the frame before that stays."""
         condition = None if self.summary is None else self.summary(values if heard is None else heard)
         if condition is not None and self._steady:
             length = condition.norm(dim=1, keepdim=True)
@@ -141,7 +146,10 @@ class Decoder(nn.Module):
                 h = F.pixel_shuffle(self.ups[scale](h), 2)
         h = F.silu(h)
         painted = F.pixel_shuffle(self.paint(h), PATCH)
-        if self.keep is None or past is None:
-            return painted
-        kept = F.pixel_shuffle(self.keep(h), PATCH).sigmoid()
-        return kept * past + (1 - kept) * painted
+        return painted, None if self.keep is None else F.pixel_shuffle(self.keep(h), PATCH)
+
+
+def kept(past: Tensor, painted: Tensor, keep: Tensor) -> Tensor:
+    """The frame before where the logits say that it stays, else what is painted."""
+    share = keep.sigmoid()
+    return share * past + (1 - share) * painted

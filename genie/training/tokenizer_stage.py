@@ -25,12 +25,14 @@ from genie.training.foreground import Foreground
 from genie.training.loop import Validation
 from genie.training.pieces import planted
 from tokenizer import TokenizerConfig
+from tokenizer.layers import kept
 from tokenizer.model import VideoTokenizer, round_to_uint8_grid, to_float, to_uint8
 from tokenizer.mosaic import Mosaic
 from tokenizer.motion import move
 
 ABSOLUTE_WEIGHT = 0.2  # of the absolute error beside the squared one
 QUARTIC_WEIGHT = 1.0  # of the error to the fourth: a lost coin is a few pixels, each wrong by a lot
+KEEP_WEIGHT = 0.002  # of the nats by which a decoder misses whether the frame before or its own paint is nearer to the truth
 NOISE = 0.1  # largest standard deviation of the noise on the first context frame, frames in [-1, 1]
 NOISE_SHARE = 0.3  # of the rows
 WINDOW = 32  # pixels a side of what a local tokenizer learns from, under a still camera: around what stands before the background
@@ -94,13 +96,16 @@ class TokenizerObjective:
             previous = move(self._with_margin(previous, shown), motion, self.model.config.margin)
             previous = previous.contiguous(memory_format=torch.channels_last)
             values, codes = self.model.quantize(previous, frames[:, t])
-            painted = self.model.decoder(values, previous, hearsay(values, generator))
+            fresh_paint, keep = self.model.decoder.parts(values, previous, hearsay(values, generator))
+            painted = fresh_paint if keep is None else kept(previous, fresh_paint, keep)
             error = painted.float() - frames[:, t]
             squared.append(error.square().mean())
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5
             squared_changed.append((error.detach().square() * changed).sum() / (3 * changed.sum()).clamp_min(1))
             loss = loss + (self._foreground.weight(frames[:, t], painted) * penalty(error)).mean()
             loss = loss + self._data.code_cost * values.abs().mean()
+            if keep is not None:
+                loss = loss + KEEP_WEIGHT * keep_loss(keep, previous, fresh_paint, frames[:, t])
             previous = round_to_uint8_grid(painted.float())
             if any(shown.margin):
                 shown = shown.after(motion.cpu().numpy(), to_uint8(previous.detach()).cpu().numpy())
@@ -182,6 +187,17 @@ class TokenizerObjective:
 def penalty(error: Tensor) -> Tensor:
     """What an error costs, pixel by pixel."""
     return error.square() + ABSOLUTE_WEIGHT * error.abs() + QUARTIC_WEIGHT * error.pow(4)
+
+
+def keep_loss(keep: Tensor, previous: Tensor, painted: Tensor, frame: Tensor) -> Tensor:
+    """Cross-entropy, in nats a pixel, of the logits of what a decoder keeps, [B, 1, H, W], and whether the frame before, [B, 3, H, W], is
+    nearer to the truth than what it paints.
+
+    Where both are nearly the same the error alone says nothing to the gate: it stays half open, and each frame is painted over a little
+    more softly than the one before.
+    """
+    missed = [(image.detach().float() - frame).abs().mean(dim=1, keepdim=True) for image in (previous, painted)]
+    return F.binary_cross_entropy_with_logits(keep.float(), (missed[0] <= missed[1]).float())
 
 
 def hearsay(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -33,7 +33,7 @@ from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
 from genie.training.pipeline import Pipeline, take_over
 from genie.training.settings import STAGES, Settings, open_run, presets, read_settings
-from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay
+from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay, keep_loss
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
 from tokenizer.model import to_float
@@ -463,6 +463,13 @@ def test_codes_count_by_what_is_new_in_their_cell() -> None:
     assert weight.argmax() == 1 * config.codes + 3 and abs(weight.mean().item() - 1) < 1e-5
     assert weight.max() > 5 * weight.min() > 0
     assert torch.allclose(news(moved, moved, config), torch.ones_like(weight))  # nothing is new: all count alike
+
+
+def test_what_is_kept_is_to_be_nearer_to_the_truth() -> None:
+    frame, previous, painted = torch.zeros(3, 1, 3, 2, 2)
+    previous[..., 0, :] = painted[..., 1, :] = 0.01  # the upper half is painted better, the lower half was right already
+    right = torch.tensor([-9.0, 9.0]).view(1, 1, 2, 1).expand(1, 1, 2, 2)
+    assert keep_loss(right, previous, painted, frame) < 0.001 < 5 < keep_loss(-right, previous, painted, frame)
 
 
 def test_what_holds_of_a_cell_holds_of_its_codes() -> None:

@@ -64,8 +64,8 @@ class Sizes:
         return cls(
             clips=clips,
             judge_steps=int(np.clip(400 * share, 8, 2000)),
-            painted_frames=int(np.clip(4000 * share, 64, 4000)),
-            segment_steps=int(np.clip(1000 * share, 8, 1000)),
+            painted_frames=int(np.clip(6000 * share, 64, 6000)),
+            segment_steps=int(np.clip(1600 * share, 8, 1600)),
             branches=int(np.clip(32 * share, 2, 512)),
             long=int(np.clip(16 * share, 2, 64)),
             long_frames=1000 if clips >= 16 else 64,

@@ -24,7 +24,7 @@ import typer
 import genie
 from genie.data.clips import Clips, ClipSampler
 from genie.data.store import Dataset
-from genie.evaluation.permanence import PROBES, Probe, in_place, learned, train_judge
+from genie.evaluation.permanence import LEARNED, PROBES, Probe, in_place, learned, train_looks
 from genie.evaluation.protocols import Sizes
 from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, roll_along, seen_since
 from genie.world import World
@@ -61,8 +61,10 @@ def probe_of(dataset: Dataset, world: World, seed: int) -> Probe:
     """What tells crates and coins in the game's pictures."""
     if known := PROBES.get(dataset.info.name):
         return known
+    if LEARNED.get(dataset.info.name) != world.resolution:
+        raise typer.BadParameter(f"what crates and coins look like in {dataset.info.name} is not known here.")
     sizes = Sizes.of(64)
-    weights = train_judge(dataset.info, sizes.painted_frames, sizes.segment_steps, world.frame_skip, seed)
+    weights = train_looks(dataset.info, sizes.painted_frames, sizes.segment_steps, world.frame_skip, seed)
     return learned(weights, world.resolution)
 
 
@@ -82,8 +84,8 @@ def report(probe: Probe, world: World, clips: Clips, actions: np.ndarray, others
     moments = np.array(steps) - 1
     own = np.concatenate([np.stack(steps_made[i : i + actions.shape[1]], axis=1) for i in range(0, len(steps_made), actions.shape[1])])
     scrolls = {"world": own, "real game": motion[:, PROMPT_FRAMES - 1 :]}
-    found = {label: probe.pixels(frames[:, moments]) for label, frames in {"real game": truth, **made}.items()}
-    prompted = probe.pixels(prompts[:, -1])
+    found = {label: probe.pixels(frames[:, moments], probe.things) for label, frames in {"real game": truth, **made}.items()}
+    prompted = probe.pixels(prompts[:, -1], probe.things)
     for thing in probe.things:
         real = found["real game"][thing]
         for label in made:

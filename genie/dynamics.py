@@ -178,10 +178,11 @@ class Dynamics(nn.Module):
 
 
 def masked_loss(logits: Tensor, codes: Tensor, known: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross-entropy over the codes that were hidden: [B, T, N, G, V], then [B, T, N, G] each -> scalar, nats a code."""
+    """Weighted cross-entropy over the codes that were hidden: [B, T, N, G, V], then [B, T, N, G] each -> scalar, nats a code; 0 where none
+    of them counts."""
     hidden = ~known
     loss = F.cross_entropy(logits[hidden].float(), codes[hidden], reduction="none")
-    return (loss * weight[hidden]).sum() / weight[hidden].sum()
+    return (loss * weight[hidden]).sum() / weight[hidden].sum().clamp_min(1e-6)
 
 
 def random_known(shape: torch.Size, generator: torch.Generator) -> Tensor:

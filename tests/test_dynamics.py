@@ -71,6 +71,7 @@ def test_the_loss_is_the_weighted_mean() -> None:
     codes, known = torch.tensor([[[[1], [3]]]]), torch.zeros(1, 1, 2, 1, dtype=torch.bool)
     weight = torch.tensor([[[[3.0], [1.0]]]])
     assert abs(masked_loss(logits, codes, known, weight).item() - torch.log(torch.tensor(4.0)).item() / 4) < 1e-6
+    assert masked_loss(logits, codes, known, torch.zeros_like(weight)) == 0  # none of them counts
 
 
 def test_half_of_the_slots_hide_everything_and_a_tenth_nothing() -> None:

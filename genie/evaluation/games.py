@@ -1,12 +1,13 @@
 """The real game, branched: one state, several action sequences, and what the game makes of each (procgen's get_state / set_state).
 
-Here is what the counterfactuals, the revisits and the protocols `genieredux` and `play` stand on. Games without such states are judged
-by their recorded clips alone.
+Here is what the counterfactuals, the revisits, the protocols `genieredux` and `play` and the judge of things stand on. Games without such
+states are judged by their recorded clips alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -87,24 +88,41 @@ def painted_twice(
 
     The game is played beside itself in flat colours (`FLAT`; its kinds count from 1, 0 is all else). N is `frames`, or a few more; they are
     `APART` frames apart.
+
+    Raises:
+        GenieError: it is not CoinRun, or the game is not installed.
     """
+    if not branchable(info):
+        raise GenieError(
+            f"{info.name}: its real game cannot be painted twice here; that asks for CoinRun at 64×64 (requirements-procgen.txt)."
+        )
     mode = str(info.recipe.get("mode", "easy"))
-    twins = [make_environment(TWINS, split, seed, mode=mode, flat=flat) for flat in (False, True)]
     numbers = np.array([ACTIONS[name][0] for name in info.action_names], np.int32)
     policy = StickyMixedPolicy(TWINS, np.random.default_rng([seed, 31]))
     shown, kinds = [], []
-    for moment in range(-(-frames // TWINS)):
-        for _ in range(APART * skip):
-            actions = numbers[policy.act(twins[0].observe()[2].astype(bool))]
-            for twin in twins:
-                twin.act(actions)
-        plain, flat = (twin.observe()[1]["rgb"] for twin in twins)
-        shown.append(plain.copy())
-        kinds.append(sum(kind * (flat == colour).all(-1) for kind, colours in enumerate(FLAT.values(), 1) for colour in colours))
-        progress(TWINS * (moment + 1))
-    for twin in twins:
-        twin.close()
-    return np.concatenate(shown), np.concatenate(kinds).astype(np.uint8)
+    with ExitStack() as open_games:
+        twins = []
+        for flat in (False, True):
+            twins.append(make_environment(TWINS, split, seed, mode=mode, flat=flat))
+            open_games.callback(twins[-1].close)
+        for moment in range(-(-frames // TWINS)):
+            for _ in range(APART * skip):
+                begun = [twin.observe()[2].astype(bool) for twin in twins]
+                if (begun[0] != begun[1]).any():
+                    raise GenieError(
+                        f"{info.name}: the game and its flat twin have come apart; this procgen paints another game in flat colours."
+                    )
+                actions = numbers[policy.act(begun[0])]
+                for twin in twins:
+                    twin.act(actions)
+            plain, painted = (twin.observe()[1]["rgb"] for twin in twins)
+            shown.append(plain.copy())
+            here = np.zeros(painted.shape[:-1], np.uint8)
+            for kind, colours in enumerate(FLAT.values(), 1):
+                here[np.any([(painted == colour).all(-1) for colour in colours], axis=0)] = kind
+            kinds.append(here)
+            progress(TWINS * (moment + 1))
+    return np.concatenate(shown), np.concatenate(kinds)
 
 
 def human_keys(info: DatasetInfo, count: int, frames: int, skip: int, seed: int) -> np.ndarray:

@@ -40,7 +40,7 @@ class Probe:
     """Where a game's figure and its things are, on uint8 [..., H, W, 3]."""
 
     resolution: tuple[int, int]
-    pixels: Callable[[np.ndarray], Pixels]
+    pixels: Callable[[np.ndarray, tuple[str, ...]], Pixels]  # of the kinds that are asked for
     things: tuple[str, ...]
 
 
@@ -95,16 +95,17 @@ def _box_sums(pixels: np.ndarray, box: tuple[int, int]) -> np.ndarray:
     return total[..., high:, wide:] - total[..., :-high, wide:] - total[..., high:, :-wide] + total[..., :-high, :-wide]
 
 
-def by_colour(frames: np.ndarray) -> Pixels:
+def by_colour(frames: np.ndarray, kinds: tuple[str, ...]) -> Pixels:
     """CoinRun's figure and things in easy mode, where each has colours of its own."""
-    return {"agent": agent_pixels(frames), "crate": crates(frames), "coin": coins(frames)}
+    tests = {"agent": agent_pixels, "crate": crates, "coin": coins}
+    return {kind: tests[kind](frames) for kind in kinds}
 
 
 PROBES = {"coinrun": Probe((64, 64), by_colour, ("crate", "coin"))}
 LEARNED = {"coinrun-hard": (64, 64)}  # games whose looks a judge learns, and their size
 
 
-def train_judge(
+def train_looks(
     info: DatasetInfo,
     frames: int,
     steps: int,
@@ -120,10 +121,13 @@ def train_judge(
 def learned(weights: dict[str, np.ndarray], resolution: tuple[int, int]) -> Probe:
     """The probe that a judge is."""
 
-    def pixels(frames: np.ndarray) -> Pixels:
+    numbers = {kind: number for number, kind in enumerate(FLAT, 1)}
+    solid = {"crate": SOLID, "coin": COIN}
+
+    def pixels(frames: np.ndarray, kinds: tuple[str, ...]) -> Pixels:
         shown = segments(weights, frames, len(FLAT) + 1)
-        agent, crate, coin = (shown == kind for kind in range(1, len(FLAT) + 1))
-        return {"agent": agent, "crate": _solid(crate, SOLID), "coin": _solid(coin, COIN)}
+        found = {kind: shown == numbers[kind] for kind in kinds}
+        return {kind: _solid(pixels, solid[kind]) if kind in solid else pixels for kind, pixels in found.items()}
 
     return Probe(resolution, pixels, ("crate", "coin"))
 
@@ -168,7 +172,7 @@ def permanence_section(
     """
     batch, length = long.shape[:2]
     rollouts = np.arange(batch)
-    agents, real_agents = probe.pixels(long)["agent"], probe.pixels(real)["agent"]
+    agents, real_agents = (probe.pixels(frames, ("agent",))["agent"] for frames in (long, real))
     there, real_agent_there = agent_there(agents), agent_there(real_agents)
     one = there & ~second_agent(agents)
     real_there = mean_of(real_agent_there, real_episodes, seed)
@@ -199,8 +203,8 @@ def permanence_section(
     curves = [Curve(name="agent", title="The agent, in the frames up to a horizon", x=marks, lines=lines)]
     names = {"world": "world", "blind": "random actions", "tokenizer": "the tokenizer's round trip"}
     moments = np.array(horizons) - 1
-    truth = probe.pixels(clips["truth"][:, prompt_frames + moments])
-    made = {label: probe.pixels(clips[label][:, moments]) for label in names if label in clips}
+    truth = probe.pixels(clips["truth"][:, prompt_frames + moments], probe.things)
+    made = {label: probe.pixels(clips[label][:, moments], probe.things) for label in names if label in clips}
     for thing in probe.things:
         stays: dict[str, list[Estimate]] = {label: [] for label in made}
         for at, step in enumerate(horizons):

@@ -109,10 +109,14 @@ class _Evaluation:
             probe = permanence.PROBES.get(name)
             if probe is not None and probe.resolution == self.world.resolution:
                 found.append(self.workspace.section("permanence", lambda: self._permanence(probe)))
-            elif branchable and permanence.LEARNED.get(name) == self.world.resolution:
+            elif permanence.LEARNED.get(name) == self.world.resolution and games.branchable(self.dataset.info):
                 found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned())))
             else:
                 says = f"not measured: what the figures of {name} look like is not known here"
+                if name in permanence.LEARNED:
+                    says = (
+                        "not measured: the judge of things learns from the game itself, which is not installed (requirements-procgen.txt)"
+                    )
                 found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
         return found
 
@@ -412,7 +416,7 @@ class _Evaluation:
     def _learned(self) -> permanence.Probe:
         def train() -> dict[str, np.ndarray]:
             sizes = self.sizes.painted_frames, self.sizes.segment_steps
-            return permanence.train_judge(self.dataset.info, *sizes, self.world.frame_skip, self.seed, self.progress)
+            return permanence.train_looks(self.dataset.info, *sizes, self.world.frame_skip, self.seed, self.progress)
 
         return permanence.learned(self.workspace.arrays("segments", train), self.world.resolution)
 

@@ -19,9 +19,9 @@ from genie.evaluation.judges import fit
 FOLD = 2  # pixels a side that the network takes at once
 ROWS = 16  # frames in a batch
 LEARNING_RATE, WEIGHT_DECAY, RISING = 4e-3, 0.01, 0.2
-RARE = 0.35  # a pixel of a kind counts as its rarity to this power: of a hundred pixels ten are a coin's at most
-NOISE = 0.03  # of the range, and …
-SOFT = 0.5  # … the share of the frames that are blurred more or less: a world's frames are softer than the game's
+RARE = 0.35  # how many times rarer a kind is, to this power, is what its pixels count: 11 times as much where there are 1,000 times fewer
+NOISE = 0.03  # of the range: so that it judges by looks, not by noise that only real frames have
+SOFT = 0.5  # share of the frames that are blurred more or less: a world's are softer than the game's
 SEED = 37  # of this judge's own numbers, beside the evaluation's
 
 

@@ -179,16 +179,16 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                     loss, numbers, frames = objective.loss(batch, generator)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
-                if torch.isfinite(norm):
-                    optimizer.step()
-                    unusable = 0
-                else:
-                    unusable += 1
-                if unusable > MOST_UNUSABLE:
+                unusable = 0 if torch.isfinite(norm) else unusable + 1
+                if unusable > MOST_UNUSABLE or not torch.isfinite(loss):  # a loss that is none may have left its mark on what is carried on
                     raise TrainingError(
-                        f"{objective.name}: the gradient is not finite at step {state.step}, nor was it in the {MOST_UNUSABLE} before; "
-                        f"lower its learning_rate in {run / 'settings.json'} and run again (the last checkpoint is kept)."
+                        f"{objective.name}: the gradient is not finite at step {state.step}, and it cannot be passed over; lower the "
+                        f"learning_rate in {run / 'settings.json'} and run again (the last checkpoint is kept)."
                     )
+                if unusable:
+                    console.print(f"{objective.name}: step {state.step} has no finite gradient and is passed over")
+                else:
+                    optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 state.step += 1
                 state.frames += frames

@@ -3,8 +3,8 @@
 As in DAgger (Ross, Gordon and Bagnell 2011): rollouts after real prompts under the true actions; the lesson is what leads from the model's
 frame back to the real next one. The picture scrolls as the real one did, so that both show the same place; what scrolled in since the
 prompt is the model's own invention and no mistake, so it is left out (`seen`; what is remembered from the prompt and shown again is not).
-Not so what comes into view just now: whatever the model has made of the level so far, it should go on as real levels do. Nor where
-the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
+Not so a cell half of which comes into view just now: whatever the model has made of the level so far, it should go on as real levels do.
+Nor where the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
 
 One file a block: frames with their margin uint8 [W, L, H', W', 3], actions int64 [W, L-1] (ids of the action table), seen bool
 [W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].

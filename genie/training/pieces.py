@@ -29,9 +29,9 @@ def damaged(frames: Tensor, scroll: Tensor, generator: torch.Generator) -> Tenso
     """Frames [B, T, 3, H, W] in which pieces, for one to three frames, show what is not there; scroll int [B, T-1, 2].
 
     One half show another place of the same frame, the middle more often. The others show, more or less faintly, what was there some frames
-    before, scrolled along: a figure where it no longer is. A model that has only seen whole frames leaves out for good what it left
-    out once, and keeps for good what it forgot to wipe. The codes of the next frame are computed from the damaged one, so they say how to
-    mend it.
+    before, scrolled along: a figure where it no longer is, or a smear where the edge of that frame was and had nothing behind it. A model
+    that has only seen whole frames leaves out for good what it left out once, and keeps for good what it forgot to wipe. The codes of the
+    next frame are computed from the damaged one, so they say how to mend it.
     """
     rows, length = frames.shape[:2]
     made = frames.clone()
@@ -40,13 +40,15 @@ def damaged(frames: Tensor, scroll: Tensor, generator: torch.Generator) -> Tenso
         for _ in range(DAMAGES):
             start = _pick(0, length, generator)
             moments = range(start, min(length, start + _pick(1, 4, generator)))
-            harm = (_elsewhere, _earlier)[_pick(0, 2, generator)]
-            shown, piece = harm(frames[row], path[row], moments, generator)
+            if _pick(0, 2, generator):
+                shown, piece = _earlier(frames[row], path[row], moments, generator)
+            else:
+                shown, piece = _elsewhere(frames[row], moments, generator)
             made[row, moments.start : moments.stop, :, *piece] = shown[:, :, *piece]
     return made
 
 
-def _elsewhere(frames: Tensor, _path: Tensor, moments: range, generator: torch.Generator) -> tuple[Tensor, tuple[slice, slice]]:
+def _elsewhere(frames: Tensor, moments: range, generator: torch.Generator) -> tuple[Tensor, tuple[slice, slice]]:
     """Some moments of [T, 3, H, W], each rolled to another place, and what of them is to be shown."""
     height, width = frames.shape[-2:]
     shift = _pick(0, height, generator), _pick(0, width, generator)
@@ -63,7 +65,8 @@ def _earlier(frames: Tensor, path: Tensor, moments: range, generator: torch.Gene
     now = frames[moments.start : moments.stop]
     shown = torch.lerp(now, move(frames[before].expand_as(now), offsets), LEAST_OPACITY + (1 - LEAST_OPACITY) * opacity)
     boxes = [_box(now.shape[-2:], torch.rand(2, generator=generator).tolist(), generator) for _ in range(LOOKS)]
-    return shown, max(boxes, key=lambda box: (shown - now)[0, :, *box].abs().sum().item())
+    differs = (shown - now)[0].abs().sum(0).cpu()
+    return shown, max(boxes, key=lambda box: differs[box].sum().item())
 
 
 def _box(whole: Sequence[int], place: Sequence[float], generator: torch.Generator) -> tuple[slice, slice]:

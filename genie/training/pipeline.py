@@ -247,7 +247,7 @@ class Pipeline:
             tokenizer = self._new_tokenizer()
             adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics, self.device)
-        length = max(settings.slots + 2, settings.own_length)
+        length = max(settings.slots + 2, settings.own_length or min(3 * settings.slots + 2, settings.token_length))
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:

@@ -13,7 +13,6 @@ from genie.bundle import Bundle
 from genie.configs import LatentActionConfig
 from genie.data.store import Dataset, write_json
 from genie.errors import TrainingError
-from genie.horizons import PROMPT_FRAMES
 from genie.runtime.sampling import Sampling
 from genie.training.loop import Plan
 from tokenizer import TokenizerConfig
@@ -80,7 +79,7 @@ class Settings(BaseModel):
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
     own_frames: int = Field(default=40_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
-    own_length: int = Field(default=50, ge=PROMPT_FRAMES + 1)  # frames of each of these rollouts, the prompt's included
+    own_length: int = Field(default=0, ge=0)  # frames of each of these rollouts; 0: three times the slots, at most those of a walk
     warmup_steps: int = Field(default=50, ge=1)
     validate_seconds: float = 600.0
     checkpoint_seconds: float = 120.0
@@ -237,7 +236,6 @@ def presets() -> dict[str, Settings]:
             slots=8,
             token_frames=800,
             own_frames=1_000,
-            own_length=17,
             token_length=17,
             validation_clips=4,
         ),

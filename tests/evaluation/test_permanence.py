@@ -21,7 +21,7 @@ def scene(agents: list[tuple[int, int]], crates: list[tuple[int, int]] = ()) -> 
 
 def test_the_agent_is_there_missing_or_twice() -> None:
     frames = np.stack([scene([(30, 32)]), scene([]), scene([(30, 32), (10, 5)])])
-    agents = p.by_colour(frames)["agent"]
+    agents = p.by_colour(frames, ("agent",))["agent"]
     assert p.agent_there(agents).tolist() == [True, False, True]
     assert p.second_agent(agents).tolist() == [False, False, True]
 
@@ -114,6 +114,6 @@ def test_a_probe_that_does_not_know_the_real_figures_is_useless() -> None:
 
 
 def test_the_probe_knows_the_real_game(dataset: Dataset) -> None:
-    agents = p.by_colour(dataset.split("held_out").frames[::7])["agent"]
+    agents = p.by_colour(dataset.split("held_out").frames[::7], ("agent",))["agent"]
     assert p.agent_there(agents).mean() > 0.97
     assert p.second_agent(agents).mean() < 0.03

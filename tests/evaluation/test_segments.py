@@ -10,6 +10,7 @@ from genie.data.games.registry import find_game
 from genie.data.policies import StickyMixed
 from genie.data.recorder import dataset_info
 from genie.data.store import DatasetInfo
+from genie.errors import GenieError
 from genie.evaluation import games, permanence
 from genie.evaluation.segments import segments, train_segments
 
@@ -65,12 +66,19 @@ def test_the_judge_says_what_each_pixel_of_new_frames_shows() -> None:
 
 def test_the_probe_asks_the_judge(hard: DatasetInfo) -> None:
     said: list[tuple[str, int, int]] = []
-    weights = permanence.train_judge(hard, 64, 4, 2, 0, lambda *told: said.append(told))
+    weights = permanence.train_looks(hard, 64, 4, 2, 0, lambda *told: said.append(told))
     assert said[-1] == ("training the judge of things", 4, 4) and ("the game painted twice", 64, 64) in said
     probe = permanence.learned(weights, (64, 64))
     assert probe.things == ("crate", "coin")
     frames, _ = games.painted_twice(hard, 32, "train", 2, 0)
-    found = probe.pixels(frames[None])
+    found = probe.pixels(frames[None], ("agent", "crate", "coin"))
     assert set(found) == {"agent", "crate", "coin"} and all(pixels.shape == (1, 32, 64, 64) for pixels in found.values())
-    again = permanence.train_judge(hard, 64, 4, 2, 0)
+    assert set(probe.pixels(frames, ("agent",))) == {"agent"}
+    again = permanence.train_looks(hard, 64, 4, 2, 0)
     assert all(np.array_equal(weights[name], again[name]) for name in weights)  # seeded
+
+
+def test_another_game_is_not_painted_twice(hard: DatasetInfo) -> None:
+    jumper = hard.model_copy(update={"name": "jumper", "recipe": {"game": "procgen jumper"}})
+    with pytest.raises(GenieError, match=r"jumper: its real game cannot be painted twice here"):
+        games.painted_twice(jumper, 32, "train", 2, 0)

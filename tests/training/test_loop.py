@@ -14,14 +14,14 @@ from genie.training.loop import MOST_UNUSABLE, Plan, Validation, train
 
 
 class Line:
-    """y = 2 x; the loss is no number at some steps."""
+    """y = 2 x; at some steps the gradient, or the loss too, is no number."""
 
     name = "line"
     key_metric = "slope"
 
-    def __init__(self, unusable: range) -> None:
+    def __init__(self, unusable: range, whole: bool = False) -> None:
         self.model = nn.Linear(1, 1)
-        self._unusable = unusable
+        self._unusable, self._whole = unusable, whole
 
     def batch(self, step: int) -> int:
         return step
@@ -29,7 +29,10 @@ class Line:
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
         x = torch.rand(16, 1, generator=generator)
         loss = (self.model(x) - 2 * x).square().mean()
-        return loss * (float("nan") if batch in self._unusable else 1.0), {}, 16
+        if batch in self._unusable:
+            nought = (self.model.weight - self.model.weight).sum()
+            loss = loss * float("nan") if self._whole else loss + nought.sqrt()  # √0 is 0, its slope is not finite
+        return loss, {}, 16
 
     def validate(self) -> Validation:
         return Validation({"slope": self.model.weight.item()}, np.zeros((8, 8, 3), np.uint8))
@@ -47,5 +50,10 @@ def test_a_few_steps_without_a_finite_gradient_are_passed_over(tmp_path: Path) -
 
 
 def test_more_of_them_end_the_training_and_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"not finite at step 43, nor was it in the 3 before; lower its learning_rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step 43, and it cannot be passed over; lower the learning_rate"):
         train(Line(range(40, 41 + MOST_UNUSABLE)), Plan(steps=400, learning_rate=0.05), tmp_path)
+
+
+def test_a_loss_that_is_no_number_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"not finite at step 40"):
+        train(Line(range(40, 41), whole=True), Plan(steps=400, learning_rate=0.05), tmp_path)

@@ -20,7 +20,7 @@ lint: .venv/.lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A world like the shipped one from an empty disk: record, train, train the dynamics further on its own rollouts, judge. Run it again after
+# A world like coinrun-easy from an empty disk: record, train, train the dynamics further on its own rollouts, judge. Run it again after
 # an interruption to go on. `make world FRAMES=20000 BOUND="--steps 20"` tries the way in a few minutes; the world it makes is a blur.
 world: FRAMES ?= 500000
 world: .venv/.test
@@ -29,11 +29,13 @@ world: .venv/.test
 	$(BIN)/genie train data/coinrun --out runs/coinrun-further --base runs/coinrun/world --fine-tune dynamics $(or $(BOUND),--minutes 90)
 	$(BIN)/genie eval runs/coinrun-further/world --data data/coinrun --gate --out runs/coinrun-further/report
 
-# A world like coinrun-hard, likewise: practise, record, train, train tokenizer and dynamics further (the latter on its own rollouts), judge.
-# `make hard-world FRAMES=20000 POLICY_STEPS=2000 BOUND="--steps 20"` tries the way.
+# A world like coinrun, of hard mode, likewise: practise, record, train, twice train tokenizer and dynamics further (the latter on its own
+# rollouts), judge. `make hard-world FRAMES=20000 POLICY_STEPS=2000 BOUND="--steps 20"` tries the way.
 HARD_1 = $(or $(BOUND),--set stages.tokenizer.minutes=46 --set stages.latent_actions.minutes=6 --set stages.dynamics.minutes=44)
 HARD_2 = $(or $(BOUND),--set stages.tokenizer.minutes=44 --set stages.dynamics.minutes=22)
-LESSON = --set code_cost=0.01 --set token_frames=160000
+HARD_3 = $(or $(BOUND),--set stages.tokenizer.minutes=59 --set stages.dynamics.minutes=79)
+LESSON = --set token_frames=160000 --set code_cost
+FURTHER = --fine-tune tokenizer --fine-tune dynamics
 
 hard-world: FRAMES ?= 600000
 hard-world: .venv/.rl
@@ -41,10 +43,12 @@ hard-world: .venv/.rl
 	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) \
 		--policy runs/coinrun-hard.zip --trust-policy --policy-share 0.4 --out data/coinrun-hard
 	$(BIN)/genie train data/coinrun-hard --base coinrun-easy --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
-		$(LESSON) $(HARD_1) --out runs/coinrun-hard-1
-	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world --fine-tune tokenizer --fine-tune dynamics --set own_frames=20000 \
-		$(LESSON) $(HARD_2) --out runs/coinrun-hard-2
-	$(BIN)/genie eval runs/coinrun-hard-2/world --data data/coinrun-hard --gate --out runs/coinrun-hard-2/report
+		--set latent_actions.reach_rows=4 --set latent_actions.reach_columns=2 $(LESSON)=0.01 $(HARD_1) --out runs/coinrun-hard-1
+	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world $(FURTHER) --set own_frames=20000 $(LESSON)=0.01 $(HARD_2) \
+		--out runs/coinrun-hard-2
+	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-2/world $(FURTHER) --set own_frames=25000 --set own_length=130 \
+		--set tokenizer.blocks=4 $(LESSON)=0.004 $(HARD_3) --out runs/coinrun-hard-3
+	$(BIN)/genie eval runs/coinrun-hard-3/world --data data/coinrun-hard --gate --out runs/coinrun-hard-3/report
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

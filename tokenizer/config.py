@@ -31,6 +31,7 @@ class TokenizerConfig(BaseModel):
     reach_columns: int = Field(default=0, ge=0, le=64)  # both 0: nothing is done about scrolling
     encoder_blocks: int = Field(default=1, ge=1, le=8)  # at each scale of the encoder, and of what the decoder sees of the past
     steady: bool = False  # codes that were never seen together modulate the decoder no more than others do
+    centred: bool = False  # no more, and no otherwise: what they say together is kept near what the game's own frames have
     local: bool = False  # a code says what is in its cell, and the rest of the picture has no part in it
     keeps: bool = False  # the decoder says of each pixel how much of the frame before, moved, stays
     mosaic: int = Field(default=0, ge=0, le=256)  # pixels around the picture that are remembered once they have scrolled out of it
@@ -38,7 +39,7 @@ class TokenizerConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A world without these is written, and its weights are named, as before there were any."""
-        return {name: value for name, value in dump(self).items() if name not in ("steady", "local", "keeps", "mosaic") or value}
+        return {name: value for name, value in dump(self).items() if name not in ("steady", "centred", "local", "keeps", "mosaic") or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:
@@ -49,6 +50,8 @@ class TokenizerConfig(BaseModel):
             raise ValueError(f"codes {self.codes} must be a multiple of the {self.fold**2} cells of a position")
         if not self.levels or min(self.levels) < 3 or math.prod(self.levels) > 2**16:
             raise ValueError(f"levels {self.levels} must be 3 or more each, with at most 65,536 values in all")
+        if self.centred and (not self.steady or self.local):
+            raise ValueError("only a steady decoder with a summary of all codes can be centred")
         if self.keeps and self.mode != "context":
             raise ValueError("only a decoder that sees the frame before can keep some of it")
         if self.scrolls and (self.codes < 2 or 2 * max(self.reach) >= min(self.vocabulary, height, width)):

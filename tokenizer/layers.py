@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tokenizer.config import PATCH
 
 SUMMARY_LENGTH = 1.7  # at most, of a steady decoder's summary of the codes, as a vector; on frames of their game others stay below it
+USUAL = 0.99  # share of a game's frames whose summaries a centred decoder leaves as they are
 KEPT_AT_FIRST = -3.0  # logit of the share of the frame before that a decoder which keeps some begins with: one that begins high stays there
 
 
@@ -95,12 +96,17 @@ class Decoder(nn.Module):
     modulated by a summary of all codes. With `context_frames=0` it paints from the codes alone. `keeps`: of each pixel a share stays as the
     frame before has it, which is the way of fine detail that 4×4-pixel patches of features lose; it begins small. `steady`: the summary is
     kept from getting long. Codes that never came together in training can make one a hundred times as long as any that did, and the
-    blocks, which multiply by it in turn, paint a glare. `local`: there is no summary, so a code is heard a few cells away and no further.
+    blocks, which multiply by it in turn, paint a glare. `centred`: once `centre` has told it of its own game's frames, it is kept near
+    theirs instead; a summary that is no longer, but of another kind, makes a glare too. `local`: there is no summary, so a code is heard
+    a few cells away and no further.
     """
+
+    usual: Tensor
+    farthest: Tensor
 
     def __init__(
         self, code_width: int, cells: int, width: int, blocks: int, past_blocks: int, scales: int, context_frames: int,
-        steady: bool = False, keeps: bool = False, local: bool = False,
+        steady: bool = False, keeps: bool = False, local: bool = False, centred: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self._steady = steady
@@ -115,6 +121,10 @@ class Decoder(nn.Module):
                 nn.Linear(condition, condition),
                 nn.SiLU(),
             )
+        if centred:
+            self.register_buffer("usual", torch.zeros(condition))
+            self.register_buffer("farthest", torch.full((1,), SUMMARY_LENGTH))
+        self._centred = centred
         self.past = Pyramid(3 * context_frames, width, past_blocks, scales) if context_frames else None
         self.stacks = nn.ModuleList(Stack(width, blocks, condition) for _ in range(scales))
         self.ups = nn.ModuleList(nn.Conv2d(width, width * 4, 1) for _ in range(scales - 1))
@@ -130,10 +140,22 @@ class Decoder(nn.Module):
         painted, keep = self.parts(values, past, heard)
         return painted if keep is None or past is None else kept(past, painted, keep)
 
+    @torch.no_grad()
+    def centre(self, values: Tensor) -> None:
+        """Tell a centred decoder of its game's code values, [B, D, h, w]: the mean of their summaries, and how far all but the rarest are
+        from it."""
+        if self.summary is not None and self._centred:
+            found = self.summary(values)
+            self.usual.copy_(found.mean(0))
+            self.farthest.copy_((found - self.usual).norm(dim=1).quantile(USUAL))
+
     def parts(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """What is painted, and of a decoder that keeps some the logits [B, 1, H, W] of the share of the frame before that stays."""
         condition = None if self.summary is None else self.summary(values if heard is None else heard)
-        if condition is not None and self._steady:
+        if condition is not None and self._centred:
+            other = condition - self.usual
+            condition = self.usual + other * (self.farthest / other.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1)
+        elif condition is not None and self._steady:
             length = condition.norm(dim=1, keepdim=True)
             condition = condition * (length.clamp_max(SUMMARY_LENGTH) / length.clamp_min(1e-6))  # times exactly 1 where it is short
         h = self.codes_in(values)

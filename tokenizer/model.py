@@ -62,6 +62,7 @@ class VideoTokenizer(nn.Module):
             steady=config.steady,
             keeps=config.keeps,
             local=config.local,
+            centred=config.centred,
         )
 
     def measure(self, previous: Tensor, frame: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
 from genie.progress import Bars
 from genie.runtime.actions import Action, ActionTable
-from genie.runtime.torch_engine import TorchEngine
+from genie.runtime.torch_engine import TorchCodec, TorchEngine
 from genie.training.checkpoints import adopt, blended, load_tensors, save_tensors
 from genie.training.dynamics_stage import DynamicsData, DynamicsObjective
 from genie.training.export import export_world
@@ -42,6 +42,7 @@ from genie.weights import load_models
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer
 
+TOLD_FRAMES = 17  # of each clip that a centred decoder is told of
 BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
 
 
@@ -101,6 +102,7 @@ class Pipeline:
             if is_finished(self.run, name, plan):
                 self.console.print(f"{name}: already trained")
                 self._blend(name)
+                self._centre(name)
                 continue
             if name != "dynamics" and (tokens := self.run / "tokens").exists():
                 raise TrainingError(
@@ -115,6 +117,7 @@ class Pipeline:
                 self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(fresh) or 'none'}")
             train(objective, plan, self.run, self.console)
             self._blend(name)
+            self._centre(name)
 
     def export(self) -> Path:
         """Write the trained models as a world bundle into `run/world`, with ONNX graphs of them."""
@@ -164,6 +167,18 @@ class Pipeline:
         save_tensors(path, objective.model.state_dict(), {**note, "metrics": metrics, "blend": share})
         told = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
         self.console.print(f"{stage}: {share:.0%} of what it has learned, {1 - share:.0%} of what it began with: {told}")
+
+    def _centre(self, stage: Stage) -> None:
+        """Tell a centred decoder that has just been trained what the codes of held-out frames are like."""
+        path = self.run / stage / MODEL_FILE
+        if stage != "tokenizer" or not self.tokenizer_config.centred or "centred" in load_tensors(path)[1]:
+            return
+        model, settings = self._tokenizer(), self.settings
+        sampler = ClipSampler(self.dataset.split("held_out"), TOLD_FRAMES, settings.skip, settings.seed)
+        codec = TorchCodec(model)
+        codes = codec.codes(codec.unrolled(sampler.spread(min(4 * settings.validation_clips, sampler.choices)).frames)[1])
+        model.decoder.centre(model.values(torch.from_numpy(codes.reshape(-1, *codes.shape[2:])).long().to(self.device)))
+        save_tensors(path, model.state_dict(), {**load_tensors(path)[1], "centred": True})
 
     def _plan(self, stage: Stage) -> Plan:
         return self.settings.stages[stage].plan(self.settings)

@@ -21,7 +21,11 @@ Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
 OF_THE_RUN = ("dataset", "base", "fine_tune")  # settings that the data and the command say
-NEW_IN_OLD = ("steady", "keeps")  # of the tokenizer: what one that is trained further may get anew, where it sees the frame before
+NEW_IN_OLD = (
+    "steady",
+    "keeps",
+    "centred",
+)  # of the tokenizer: what one that is trained further may get anew, where it sees the frame before
 
 
 class StageSettings(BaseModel):
@@ -53,7 +57,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8, steady=True, keeps=True)
+    tokenizer: TokenizerConfig = TokenizerConfig(reach_rows=16, reach_columns=8, steady=True, keeps=True, centred=True)
     latent_actions: LatentActionConfig = LatentActionConfig()
     dynamics: dict[str, int] = {"context": 16, "trail": 4}  # of DynamicsConfig; the data decides `actions`
     sampling: Sampling = Sampling()
@@ -202,7 +206,7 @@ def presets() -> dict[str, Settings]:
     still = TokenizerConfig(
         mode="per-frame", local=True, codes=8, levels=(4, 4, 4, 4)
     )  # a ball of two pixels is described where it is, not by where it was
-    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True, mosaic=24)
+    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True, centred=True, mosaic=24)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),

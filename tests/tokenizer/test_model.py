@@ -74,6 +74,27 @@ def test_a_steady_decoder_is_the_same_but_for_codes_whose_summary_is_long() -> N
         assert loose.decode(past, codes).abs().max() > 100 * steady.decode(past, codes).abs().max()
 
 
+def test_a_centred_decoder_paints_its_games_codes_as_before_and_others_as_if_they_were_like_them() -> None:
+    torch.manual_seed(0)
+    loose, centred = (VideoTokenizer(TokenizerConfig(steady=on, centred=on, **SMALL)).eval() for on in (False, True))
+    for block in (block for stack in loose.decoder.stacks for block in stack.blocks):
+        block.second.weight.data.normal_(std=0.1)  # blocks begin as the identity
+    assert centred.load_state_dict(loose.state_dict(), strict=False).missing_keys == ["decoder.usual", "decoder.farthest"]
+    past, codes = torch.rand(200, 3, 64, 64) * 2 - 1, torch.randint(1000, (200, 16, 4))
+    values = loose.values(codes)
+    centred.decoder.centre(values)
+    with torch.no_grad():
+        near = torch.isclose(loose.decoder(values, past), centred.decoder(values, past), atol=1e-4).flatten(1).all(1)
+        assert near.float().mean() > 0.97  # but for the rarest
+        strange = 6 * values[:1]
+        found = centred.decoder.summary(strange)
+        assert (found - centred.decoder.usual).norm() > 2 * centred.decoder.farthest
+        heard: list[torch.Tensor] = []
+        centred.decoder.stacks[0].register_forward_pre_hook(lambda module, inputs: heard.append(inputs[1]))
+        centred.decoder(strange, past[:1])
+    assert torch.isclose((heard[0] - centred.decoder.usual).norm(), centred.decoder.farthest[0], rtol=1e-3)
+
+
 def test_a_decoder_that_keeps_all_shows_the_frame_before_and_begins_with_little_of_it() -> None:
     torch.manual_seed(0)
     plain, keeping = (VideoTokenizer(TokenizerConfig(keeps=on, **SMALL)).eval() for on in (False, True))
@@ -107,7 +128,7 @@ def test_a_local_code_says_what_is_in_its_cell_and_is_heard_only_near_it() -> No
 
 
 def test_a_world_that_is_neither_steady_nor_local_nor_keeps_is_written_as_before() -> None:
-    assert not {"steady", "local", "keeps"} & set(TokenizerConfig().model_dump())
+    assert not {"steady", "centred", "local", "keeps"} & set(TokenizerConfig().model_dump())
     made = TokenizerConfig.model_validate(TokenizerConfig(steady=True, keeps=True).model_dump())
     assert made.steady and made.keeps
 

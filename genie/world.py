@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,8 +134,14 @@ class World:
         """uint8 [T, H, W, 3] -> int [T-1, N, G]: what each frame adds to the one before."""
         return self.engine.codec.encode(self._clip(frames, least=2)[None])[0]
 
-    def decode(self, frame: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3]."""
+    def decode(self, frame: np.ndarray, tokens: np.ndarray, edits: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
+        """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3].
+
+        Args:
+            frame: or a prompt, uint8 [P, H, W, 3]: its last frame is gone on from, and what all of them showed is remembered.
+            edits: pictures that took the place of a frame before the next was made, uint8 [H, W, 3], by how many had been made (0: of the
+                first frame itself).
+        """
         rows, columns = self.engine.codec.token_shape
         most = self.manifest.tokenizer.vocabulary - 1
         tokens = np.asarray(tokens)
@@ -143,10 +149,15 @@ class World:
             raise GenieError(f"tokens must have shape [T, {rows}, {columns}], not {list(tokens.shape)}.")
         if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() > most:
             raise GenieError(f"tokens must be integers from 0 to {most}.")
-        first = self._clip(frame)
-        if len(first) != 1:
-            raise GenieError(f"decode starts from one frame, got {len(first)}.")
-        return self.engine.codec.decode(first, tokens[None])[0]
+        codec, made = self.engine.codec, []
+        pictures = {number: self._clip(picture) for number, picture in (edits or {}).items()}
+        shown = codec.watched(self._clip(frame)[None])
+        for number, added in enumerate(tokens):
+            if number in pictures:
+                shown = shown.showing(pictures[number])
+            shown = codec.follow(shown, added[None])
+            made.append(shown.frame[0])
+        return np.stack(made)
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """The tokenizer's round trip on its own output: uint8 [T, H, W, 3] -> the same shape (the first frame as it is)."""

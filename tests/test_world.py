@@ -89,8 +89,8 @@ def test_wrong_input_says_what_is_needed(coinrun: genie.World, tmp_path: Path) -
         coinrun.decode(coinrun.prompts[0].frames[0], np.zeros((1, 3), int))
     with pytest.raises(genie.GenieError, match="from 0 to 999"):
         coinrun.decode(coinrun.prompts[0].frames[0], np.full((1, 17, coinrun.manifest.tokenizer.codes), 1000))
-    with pytest.raises(genie.GenieError, match="starts from one frame"):
-        coinrun.decode(coinrun.prompts[0].frames, np.zeros((1, 17, coinrun.manifest.tokenizer.codes), int))
+    with pytest.raises(genie.GenieError, match="frames must be uint8"):
+        coinrun.decode(coinrun.prompts[0].frames, np.zeros((1, 17, coinrun.manifest.tokenizer.codes), int), {0: np.zeros((8, 8, 3))})
     with pytest.raises(genie.GenieError, match="seeds"):
         coinrun.start_batch([None, None], [1])
 

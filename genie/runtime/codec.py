@@ -117,14 +117,6 @@ class Codec(ABC):
         *_, (shown, _) = self.watch(frames)
         return shown
 
-    def decode(self, frame: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """First frame uint8 [B, H, W, 3] and codes [B, T, N, G] -> the frames they make, uint8 [B, T, H, W, 3]."""
-        shown, made = self.shown(frame), [frame]
-        for t in range(codes.shape[1]):
-            shown = self.follow(shown, codes[:, t])
-            made.append(shown.frame)
-        return np.stack(made, axis=1)[:, 1:]
-
     def follow(self, shown: Mosaic, tokens: np.ndarray) -> Mosaic:
         """What is shown after the next frames, whose tokens int [B, N, G] are known."""
         return shown.after(self.motion(tokens), self.paint(shown, tokens))

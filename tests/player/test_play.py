@@ -57,7 +57,9 @@ def test_keys_act_and_the_picture_is_the_worlds_frame(player: Player) -> None:
     assert np.array_equal(shot[view.y : view.bottom, view.x : view.right], player.shown.frame.repeat(scale, 0).repeat(scale, 1))
 
 
-def test_what_a_world_remembers_is_shown_around_its_picture(opened: Callable[..., App], bundle: Path, player: Player) -> None:
+def test_what_a_world_remembers_is_shown_around_its_picture(opened: Callable[..., App], bundle: Path, coinrun_easy: genie.World) -> None:
+    player = Player(opened(coinrun_easy, seed=1))
+    player.to("Play")
     player.key(pygame.K_m)
     player.wait(lambda: any("remembers nothing" in text for text, _ in player.app._toasts))
     assert player.shown.around is None

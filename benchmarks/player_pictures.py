@@ -27,7 +27,7 @@ def main(out: Path) -> None:
         from genie.world import load_world
         from player.launch import open_app
 
-        app = open_app(load_world("coinrun"), "level-06", seed=3)
+        app = open_app(load_world("coinrun-easy"), "level-06", seed=3)
         tour = Tour(app, seed=0)
 
         def keep(name: str) -> None:

@@ -65,6 +65,11 @@ class Clips:
     starts: np.ndarray  # int64 [B]: number of each clip's first frame in the split
 
 
+def longest_clip(data: SplitData, skip: int) -> int:
+    """Frames of the longest clip that an episode has room for."""
+    return int((data.episode_ends - data.episode_starts).max() - 1) // skip + 1
+
+
 class ClipSampler:
     """Random clips of `length` frames, `skip` game steps apart.
 

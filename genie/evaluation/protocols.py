@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from genie.data.clips import ClipSampler
-from genie.data.store import UNKNOWN_ACTION, Dataset, SplitData
+from genie.data.clips import ClipSampler, longest_clip
+from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import GenieError
 from genie.evaluation import games
 from genie.horizons import DELTA_STEPS, MOVING_SHARE, PROMPT_FRAMES, clips_in_motion
@@ -124,11 +124,6 @@ def gather(protocol: Protocol, dataset: Dataset, count: int, skip: int, seed: in
         episodes=np.arange(len(found.prompts)),
         other=found.frames[1],
     )
-
-
-def longest_clip(data: SplitData, skip: int) -> int:
-    """Frames of the longest clip that an episode has room for."""
-    return int((data.episode_ends - data.episode_starts).max() - 1) // skip + 1
 
 
 def _recorded(dataset: Dataset, protocol: Protocol, count: int, skip: int, seed: int) -> Material:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genie.data.clips import ClipSampler, FrameReader
+from genie.data.clips import ClipSampler, FrameReader, longest_clip
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import GenieError
 from genie.evaluation import (
@@ -333,7 +333,7 @@ class _Evaluation:
         if self.key_ids is not None and (held_out.actions != UNKNOWN_ACTION).all():
             starts = rng.integers(len(held_out), size=count)
             return self.key_ids[held_out.actions[(starts[:, None] + skip * np.arange(length)) % len(held_out)]]
-        frames = min(protocols.longest_clip(held_out, skip), STREAM_FRAMES + 2)
+        frames = min(longest_clip(held_out, skip), STREAM_FRAMES + 2)
         sampler = ClipSampler(held_out, frames, skip, self.seed)
         clips = sampler.spread(min(STREAM_CLIPS, sampler.choices))
         codes = self.world.engine.codec.infer_actions(clips.frames)[:, 1:]  # the first has no frame before it
@@ -356,7 +356,7 @@ class _Evaluation:
         numbers = np.unique(np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64))
         episodes, odd = other(numbers)
         frames = np.concatenate([reader.read(int(number), 1) for number in numbers])
-        step = min(staying_power.WINDOW_STEP, (protocols.longest_clip(held_out, skip) - 1) // (staying_power.WINDOW - 1))
+        step = min(staying_power.WINDOW_STEP, (longest_clip(held_out, skip) - 1) // (staying_power.WINDOW - 1))
         sampler = ClipSampler(held_out, staying_power.WINDOW, skip * step, self.seed)
         starts = np.unique(sampler.spread_starts(4 * self.sizes.long))
         usable = starts[other(starts)[1]]
@@ -434,7 +434,7 @@ class _Evaluation:
 
     def _ball(self) -> Section:
         held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
-        sampler = ClipSampler(held_out, min(protocols.longest_clip(held_out, skip), REAL_BALL_FRAMES), skip, self.seed)
+        sampler = ClipSampler(held_out, min(longest_clip(held_out, skip), REAL_BALL_FRAMES), skip, self.seed)
         real = sampler.spread(min(self.sizes.long, sampler.choices))
         clips = {"world": self.long["frames"], "real": real.frames}
         episodes = {"world": np.arange(len(clips["world"])), "real": held_out.episode_of(real.starts)}

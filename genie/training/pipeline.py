@@ -19,7 +19,7 @@ from genie.bundle import Bundle
 from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.card import read_card
 from genie.data.check import make_card
-from genie.data.clips import ClipSampler
+from genie.data.clips import ClipSampler, longest_clip
 from genie.data.store import Dataset
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
@@ -262,7 +262,8 @@ class Pipeline:
             tokenizer = self._new_tokenizer()
             adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics, self.device)
-        length = max(settings.slots + 2, settings.own_length or min(3 * settings.slots + 2, settings.token_length))
+        wanted = settings.own_length or min(3 * settings.slots + 2, settings.token_length)
+        length = max(settings.slots + 2, min(wanted, longest_clip(self.dataset.split("train"), settings.skip)))
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:

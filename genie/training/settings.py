@@ -83,7 +83,7 @@ class Settings(BaseModel):
     token_frames: int = Field(default=100_000, ge=1)  # encoded for the dynamics
     token_length: int = Field(default=49, ge=4)  # frames of an encoded walk
     own_frames: int = Field(default=40_000, ge=0)  # that a dynamics trained further makes by itself first, to learn from
-    own_length: int = Field(default=0, ge=0)  # frames of each of these rollouts; 0: three times the slots, at most those of a walk
+    own_length: int = Field(default=0, ge=0)  # frames of each of these, where episodes are so long; 0: three times the slots
     warmup_steps: int = Field(default=50, ge=1)
     validate_seconds: float = 600.0
     checkpoint_seconds: float = 120.0

@@ -41,14 +41,8 @@ def main(world: str, data: Annotated[Path, typer.Option()], clips: int = 192, se
 
     moving = clips_in_motion(ClipSampler(held_out, PROMPT_FRAMES + max(MOVING), opened.frame_skip, seed), clips)
     keys = np.array([action.id for action in opened.actions if action.kind == "recorded"])
-    report(
-        probe,
-        opened,
-        moving,
-        keys[moving.actions[:, PROMPT_FRAMES - 1 :]],
-        rng.choice(keys, moving.actions[:, PROMPT_FRAMES - 1 :].shape),
-        MOVING,
-    )
+    recorded = keys[moving.actions[:, PROMPT_FRAMES - 1 :]]
+    report(probe, opened, moving, recorded, rng.choice(keys, recorded.shape), MOVING)
 
     everywhere = ClipSampler(held_out, PROMPT_FRAMES, opened.frame_skip, seed).spread(4 * clips).frames
     still = (everywhere[:, -1] != everywhere[:, -2]).any(axis=-1).mean(axis=(-1, -2)) < 0.02

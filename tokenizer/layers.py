@@ -137,8 +137,7 @@ class Decoder(nn.Module):
 
     def forward(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> Tensor:
         """`heard` [B, D, h, w] are the values that the summary is made of, where they are others: in training some are wrong."""
-        painted, keep = self.parts(values, past, heard)
-        return painted if keep is None or past is None else kept(past, painted, keep)
+        return kept(past, *self.parts(values, past, heard))
 
     @torch.no_grad()
     def centre(self, values: Tensor) -> None:
@@ -152,12 +151,11 @@ class Decoder(nn.Module):
     def parts(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """What is painted, and of a decoder that keeps some the logits [B, 1, H, W] of the share of the frame before that stays."""
         condition = None if self.summary is None else self.summary(values if heard is None else heard)
-        if condition is not None and self._centred:
-            other = condition - self.usual
-            condition = self.usual + other * (self.farthest / other.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1)
-        elif condition is not None and self._steady:
-            length = condition.norm(dim=1, keepdim=True)
-            condition = condition * (length.clamp_max(SUMMARY_LENGTH) / length.clamp_min(1e-6))  # times exactly 1 where it is short
+        if condition is not None and self._steady:
+            usual, farthest = (self.usual, self.farthest) if self._centred else (0.0, SUMMARY_LENGTH)
+            other = condition - usual
+            length = other.norm(dim=1, keepdim=True)
+            condition = usual + other * (length.clamp_max(farthest) / length.clamp_min(1e-6))  # times exactly 1 where it is near
         h = self.codes_in(values)
         features = self.past(past) if self.past is not None else None
         for scale, stack in enumerate(self.stacks):  # coarse to fine
@@ -171,7 +169,9 @@ class Decoder(nn.Module):
         return painted, None if self.keep is None else F.pixel_shuffle(self.keep(h), PATCH)
 
 
-def kept(past: Tensor, painted: Tensor, keep: Tensor) -> Tensor:
-    """The frame before where the logits say that it stays, else what is painted."""
+def kept(past: Tensor | None, painted: Tensor, keep: Tensor | None) -> Tensor:
+    """The frame before where the logits say that it stays, else what is painted; that alone where there is no such frame, or no logits."""
+    if past is None or keep is None:
+        return painted
     share = keep.sigmoid()
     return share * past + (1 - share) * painted

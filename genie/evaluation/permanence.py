@@ -120,14 +120,13 @@ def train_looks(
 
 def learned(weights: dict[str, np.ndarray], resolution: tuple[int, int]) -> Probe:
     """The probe that a judge is."""
-
     numbers = {kind: number for number, kind in enumerate(FLAT, 1)}
     solid = {"crate": SOLID, "coin": COIN}
 
     def pixels(frames: np.ndarray, kinds: tuple[str, ...]) -> Pixels:
         shown = segments(weights, frames, len(FLAT) + 1)
-        found = {kind: shown == numbers[kind] for kind in kinds}
-        return {kind: _solid(pixels, solid[kind]) if kind in solid else pixels for kind, pixels in found.items()}
+        masks = {kind: shown == numbers[kind] for kind in kinds}
+        return {kind: _solid(mask, solid[kind]) if kind in solid else mask for kind, mask in masks.items()}
 
     return Probe(resolution, pixels, ("crate", "coin"))
 

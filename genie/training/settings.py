@@ -21,11 +21,8 @@ Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
 OF_THE_RUN = ("dataset", "base", "fine_tune")  # settings that the data and the command say
-NEW_IN_OLD = (
-    "steady",
-    "keeps",
-    "centred",
-)  # of the tokenizer: what one that is trained further may get anew, where it sees the frame before
+# What a tokenizer that is trained further may get anew, where it sees the frame before.
+NEW_IN_OLD = ("steady", "keeps", "centred")
 
 
 class StageSettings(BaseModel):

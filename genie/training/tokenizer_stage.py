@@ -97,7 +97,7 @@ class TokenizerObjective:
             previous = previous.contiguous(memory_format=torch.channels_last)
             values, codes = self.model.quantize(previous, frames[:, t])
             fresh_paint, keep = self.model.decoder.parts(values, previous, hearsay(values, generator))
-            painted = fresh_paint if keep is None else kept(previous, fresh_paint, keep)
+            painted = kept(previous, fresh_paint, keep)
             error = painted.float() - frames[:, t]
             squared.append(error.square().mean())
             changed = (frames[:, t] - frames[:, t - 1]).abs().amax(dim=1, keepdim=True) > CHANGED_LEVELS / 127.5

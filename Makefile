@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-POLICY_STEPS ?= 1200000
+PERCENT ?= 100
 BOUND ?=
 
 .PHONY: play test lint world hard-world clean
@@ -30,23 +30,28 @@ world: .venv/.test
 	$(BIN)/genie eval runs/coinrun-further/world --data data/coinrun --gate --out runs/coinrun-further/report
 
 # A world like coinrun, of hard mode, likewise: practise, record, train, twice train tokenizer and dynamics further (the latter on its own
-# rollouts), judge. `make hard-world FRAMES=20000 POLICY_STEPS=2000 BOUND="--steps 20"` tries the way.
-HARD_1 = $(or $(BOUND),--set stages.tokenizer.minutes=46 --set stages.latent_actions.minutes=6 --set stages.dynamics.minutes=44)
-HARD_2 = $(or $(BOUND),--set stages.tokenizer.minutes=44 --set stages.dynamics.minutes=22)
-HARD_3 = $(or $(BOUND),--set stages.tokenizer.minutes=59 --set stages.dynamics.minutes=79)
-LESSON = --set token_frames=160000 --set code_cost
+# rollouts), judge. `make hard-world PERCENT=25` gives every step but the recording a quarter of its time;
+# `make hard-world FRAMES=20000 PERCENT=2 BOUND="--steps 20"` tries the way.
+of = $(shell awk 'BEGIN { print $(1) * $(PERCENT) / 100 }')
+count = $(shell awk 'BEGIN { printf "%d", $(1) * $(PERCENT) / 100 }')
+minutes = --set stages.$(1).minutes=$(call of,$(2))
+HARD_1 = $(or $(BOUND),$(call minutes,tokenizer,46) $(call minutes,latent_actions,6) $(call minutes,dynamics,44))
+HARD_2 = $(or $(BOUND),$(call minutes,tokenizer,44) $(call minutes,dynamics,22))
+HARD_3 = $(or $(BOUND),$(call minutes,tokenizer,59) $(call minutes,dynamics,79))
+LESSON = --set token_frames=$(call count,160000) --set code_cost
 FURTHER = --fine-tune tokenizer --fine-tune dynamics
 
 hard-world: FRAMES ?= 600000
+hard-world: POLICY_STEPS ?= $(call count,1200000)
 hard-world: .venv/.rl
 	[ -f runs/coinrun-hard.zip ] || $(BIN)/genie practise coinrun-hard --steps $(POLICY_STEPS) --out runs/coinrun-hard.zip
 	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) \
 		--policy runs/coinrun-hard.zip --trust-policy --policy-share 0.4 --out data/coinrun-hard
 	$(BIN)/genie train data/coinrun-hard --base coinrun-easy --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
 		--set latent_actions.reach_rows=4 --set latent_actions.reach_columns=2 $(LESSON)=0.01 $(HARD_1) --out runs/coinrun-hard-1
-	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world $(FURTHER) --set own_frames=20000 $(LESSON)=0.01 $(HARD_2) \
+	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-1/world $(FURTHER) --set own_frames=$(call count,20000) $(LESSON)=0.01 $(HARD_2) \
 		--out runs/coinrun-hard-2
-	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-2/world $(FURTHER) --set own_frames=25000 --set own_length=130 \
+	$(BIN)/genie train data/coinrun-hard --base runs/coinrun-hard-2/world $(FURTHER) --set own_frames=$(call count,25000) --set own_length=130 \
 		--set tokenizer.blocks=4 $(LESSON)=0.004 $(HARD_3) --out runs/coinrun-hard-3
 	$(BIN)/genie eval runs/coinrun-hard-3/world --data data/coinrun-hard --gate --out runs/coinrun-hard-3/report
 

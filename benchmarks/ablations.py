@@ -26,6 +26,7 @@ from genie.data.clips import ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.dynamics import Dynamics, masked_loss, rotary
 from genie.horizons import PROMPT_FRAMES, clips_in_motion
+from genie.runtime.actions import ActionTable
 from genie.runtime.torch_engine import TorchEngine
 from genie.training import dynamics_stage
 from genie.training.checkpoints import load_tensors
@@ -78,14 +79,14 @@ def cosine_everywhere(shape: torch.Size, generator: torch.Generator) -> Tensor:
     return torch.rand((b, t, n, g), generator=generator) < shown
 
 
-def only_latent(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, latent_count: int) -> np.ndarray:
+def only_latent(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, table: ActionTable) -> np.ndarray:
     """Latent codes in all rows."""
     return latent.astype(np.int64)
 
 
-def only_recorded(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, latent_count: int) -> np.ndarray:
+def only_recorded(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, table: ActionTable) -> np.ndarray:
     """Recorded actions in all rows: the true-action mode."""
-    return recorded.astype(np.int64) + latent_count
+    return recorded.astype(np.int64) + table.latent
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class World:
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """What the world can be told: latent actions always, recorded ones where the data had labels."""
+        """What the world can be told: latent actions, recorded ones where the data had labels, or one of the two alone."""
         return self.manifest.actions
 
     @property
@@ -164,7 +164,7 @@ class World:
         return self.engine.codec.unrolled(self._clip(frames)[None])[0][0]
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [T, H, W, 3] -> int [T-1]: ids of the latent actions between neighbours."""
+        """uint8 [T, H, W, 3] -> int [T-1]: the latent actions between neighbours; ids of `actions`, where the world hears them."""
         return self.engine.codec.infer_actions(self._clip(frames, least=2)[None])[0]
 
     def prompt_frames(self, prompt: Any = None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -12,6 +12,7 @@ from genie.errors import TrainingError
 if TYPE_CHECKING:
     from genie.bundle import Manifest
     from genie.data.store import DatasetInfo
+    from genie.runtime.actions import ActionTable
 
 
 def train(
@@ -29,12 +30,18 @@ def train(
         list[str] | None,
         typer.Option(
             help="With --base: a stage that begins with that world's weights and is trained further; may be repeated. With all, it may be "
-            "a world of another game."
+            "a world of another game. With decoder, the tokenizer's decoder alone: codes, latent actions and dynamics stay as they are."
         ),
     ] = None,
     blend: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="With --fine-tune: share of the new weights in the result; the rest is the base's. Try 0.5."),
+    ] = None,
+    actions: Annotated[
+        str | None,
+        typer.Option(
+            help="Which actions the world has: both (latent ones, and named ones where the data has labels), latent, or recorded alone."
+        ),
     ] = None,
     reach: Annotated[
         str | None,
@@ -68,7 +75,7 @@ def train(
     from genie.data.card import licence_known
     from genie.data.store import Dataset
     from genie.training.pipeline import Pipeline, take_over
-    from genie.training.settings import SETTINGS_FILE, STAGES, open_run, presets, read_settings
+    from genie.training.settings import SETTINGS_FILE, STAGES, Hears, open_run, presets, read_settings
     from genie.world import open_bundle
 
     chosen = next((name for name in STAGES if name == stage), None)
@@ -83,8 +90,13 @@ def train(
             f"{data}: the licence of the data is unknown. Record or import it with --licence, or say --allow-unknown-licence; "
             f"the world's card will then say unknown too."
         )
-    further = list(STAGES) if fine_tune == ["all"] else [name for name in STAGES if name in (fine_tune or ())]
+    decoder = fine_tune == ["decoder"]
+    further = {"all": list(STAGES), "decoder": [STAGES[0]]}.get(",".join(fine_tune or ()))
+    if further is None:
+        further = [name for name in STAGES if name in (fine_tune or ())]
     whole = base is None or further == list(STAGES)
+    if actions is not None and actions not in get_args(Hears):
+        raise TrainingError(f"--actions takes {', '.join(get_args(Hears))}, not {actions!r}.")
     if reach is not None and not whole:
         raise TrainingError("--reach is for models that are all trained; those of --base have theirs. With --fine-tune all it can be said.")
     trained_on = resolve_device(device)
@@ -94,7 +106,9 @@ def train(
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
     if fine_tune != ["all"] and len(further) != len(set(fine_tune or ())):
-        raise TrainingError(f"--fine-tune takes all, {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
+        raise TrainingError(
+            f"--fine-tune takes {', '.join(STAGES)}, or one of all and decoder by itself, not {', '.join(fine_tune or ())}."
+        )
     if further and base is None:
         raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
     if blend is not None:
@@ -108,27 +122,31 @@ def train(
                 f"{data} has another resolution than {base}: say --fine-tune all to begin with what fits of its weights, "
                 f"or leave out --base."
             )
-        wanted = wanted.based_on(bundle, further)
-        if not same_game(bundle.manifest, dataset.info):
-            wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game yet
+        wanted = wanted.model_copy(update={"keep_codes": decoder}).based_on(bundle, further)
+    if actions is not None:
+        wanted = wanted.model_copy(update={"actions": actions})
     if reach is not None:
         wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
-    trained = (chosen,) if chosen is not None else () if wanted.trains_all else tuple(dict.fromkeys((*wanted.fine_tune, "dynamics")))
+    trained = (chosen,) if chosen is not None else tuple(name for name in STAGES if name not in wanted.taken_over)
     wanted = wanted.bounded(minutes, steps, *trained)
     if rows is not None:
         wanted = wanted.with_rows(rows)
-    wanted = wanted.changed(settings or ())
-    Pipeline(dataset, out, wanted)  # models that do not fit the data are told before anything is written
+    unasked, wanted = wanted.own_frames, wanted.changed(settings or ())
+    table = Pipeline(dataset, out, wanted).table  # models that do not fit the data are told before anything is written
+    if bundle is not None and wanted.own_frames == unasked and not same_game(bundle.manifest, dataset.info, table):
+        wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game, or of these actions, yet
+    if bundle is not None and decoder and not same_game(bundle.manifest, dataset.info, table):
+        raise TrainingError(f"--fine-tune decoder keeps the dynamics of {base}, which hears other actions than those of {data}.")
     kept = open_run(out, dataset, wanted)
     if bundle is not None:
-        take_over(out, bundle, kept.fine_tune)
+        take_over(out, bundle, kept)
     Pipeline(dataset, out, kept, device=trained_on).train(chosen)
 
 
-def same_game(manifest: Manifest, info: DatasetInfo) -> bool:
-    """Whether a world's frames and actions are those of a dataset, as far as this says what is done in it."""
-    recorded = tuple(action.name for action in manifest.actions if action.kind == "recorded")
-    return manifest.tokenizer.resolution == info.resolution and info.action_names in ((), recorded)
+def same_game(manifest: Manifest, info: DatasetInfo, table: ActionTable) -> bool:
+    """Whether a world's frames and actions are those of a dataset and of the world that is to be trained on it."""
+    names = [[action.name for action in actions] for actions in (manifest.actions, table.actions)]
+    return manifest.tokenizer.resolution == info.resolution and names[0] == names[1]
 
 
 def parse_reach(text: str) -> tuple[int, int]:

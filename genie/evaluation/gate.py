@@ -25,7 +25,8 @@ FIGURES = (  # metrics that become marks, where they were measured
 def judge(report: Report, least_recall: float) -> Gate:
     """Every condition with its figure.
 
-    What could not be measured is not met, save the recall of actions where no actions are known. Nor is a figure by which the real
+    What could not be measured is not met, save the recall of actions where no actions are known and the
+    use of latent codes where a world has none. Nor is a figure by which the real
     game and a world that does not listen cannot be told apart.
     """
     checks = []
@@ -37,7 +38,9 @@ def judge(report: Report, least_recall: float) -> Gate:
             checks.append(GateCheck(title=found.title, passed=passed, says=f"{_shown(found)}; its interval must lie above 0"))
     if not checks:
         checks.append(GateCheck(title=f"Δ_{DELTA_STEPS} PSNR", passed=False, says="not measured: the clips are shorter than that"))
-    checks.append(_at_least(report.metric("latent_rarest_share"), "no dead latent code", DEAD_SHARE))
+    rarest = report.metric("latent_rarest_share")
+    if rarest is not None:
+        checks.append(_at_least(rarest, "no dead latent code", DEAD_SHARE))
     if report.metric("action_f1") is not None:
         checks.append(_at_least(report.metric("action_f1_share"), "action recall", least_recall))
     checks.append(_at_least(report.metric("half_life"), "staying power", LEAST_FRAMES))

@@ -26,7 +26,7 @@ from genie.evaluation import (
 from genie.evaluation.features import features
 from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
-from genie.evaluation.report import Metric, Report, Section, Settings
+from genie.evaluation.report import Metric, Picture, Report, Section, Settings
 from genie.evaluation.workspace import Workspace
 from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, roll, seen_since
 from genie.machine import cores, processor
@@ -55,6 +55,8 @@ def evaluate(
     names = tuple(action.name for action in world.actions if action.kind == "recorded")
     if dataset.info.resolution != world.resolution or (names and dataset.info.action_names and names != dataset.info.action_names):
         raise GenieError(f"{dataset.path} has another resolution or other actions than {world.name}; judge it on data of its own game.")
+    if not world.action_table.latent and key_ids(world, dataset) is None:
+        raise GenieError(f"{world.name} hears recorded actions alone, which {dataset.path} lacks; judge it on data with labels.")
     settings = Settings(
         world=world.name, weights=world.manifest.weights_digest, sampling=world.sampling.model_dump(mode="json"), backend=world.backend,
         dataset=dataset.info.name, fingerprint=dataset.fingerprint, protocol=protocol.name, clips=clips, seed=seed,
@@ -87,7 +89,7 @@ class _Evaluation:
         self.world, self.dataset, self.workspace, self.protocol = world, dataset, workspace, protocol
         self.sizes, self.seed, self.progress = sizes, seed, progress
         self.names = dataset.info.action_names
-        self.latent = sum(action.kind == "latent" for action in world.actions)
+        self.latent = world.action_table.latent
         self.key_ids = key_ids(world, dataset)
 
     def sections(self) -> list[Section]:
@@ -158,6 +160,11 @@ class _Evaluation:
         """The rollouts that stand for the world: under the keys where there are any."""
         return "latent" if self.keys is None else "keys"
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of actions that the world hears and that are known of the clips."""
+        return (*(["latent"] if self.latent else []), *(["keys"] if self.keys is not None else []))
+
     def pool(self, kind: str) -> np.ndarray:
         """Ids that random actions are drawn from."""
         return np.arange(self.latent) if kind == "latent" or self.key_ids is None else np.unique(self.key_ids)
@@ -196,8 +203,7 @@ class _Evaluation:
 
         def make() -> dict[str, np.ndarray]:
             shape = (len(self.prompts), DELTA_STEPS)
-            kinds = dict.fromkeys(("latent", self.main))
-            jobs = [(f"{kind}_{salt}", self.random(kind, shape, salt)) for kind in kinds for salt in (1, 2)]
+            jobs = [(f"{kind}_{salt}", self.random(kind, shape, salt)) for kind in self.kinds for salt in (1, 2)]
             return {name: self._roll("rollouts, Δ", self.prompts, actions)[:, -1:] for name, actions in jobs}
 
         return {name: frames[:, 0] for name, frames in self.workspace.arrays("rollouts_delta", make).items()}
@@ -224,7 +230,7 @@ class _Evaluation:
         return section.model_copy(update={"pictures": (pictures.round_trip(self.workspace.folder, clips, made),)})
 
     def _horizons(self) -> Section:
-        made = {kind: self.rollouts(kind) for kind in ("latent", *(["keys"] if self.keys is not None else []), "random")}
+        made = {kind: self.rollouts(kind) for kind in (*self.kinds, "random")}
         section = fidelity.horizon_section(self.material.frames, self.prompt_frames, made, self.horizons, self.material.episodes, self.seed)
         shown = pictures.against_truth(self.workspace.folder, self.material.frames, self.prompt_frames, made, self.world.frame_rate)
         return section.model_copy(update={"pictures": shown, "notes": (self.protocol.says,)})
@@ -234,12 +240,18 @@ class _Evaluation:
         if self.truth.shape[1] >= DELTA_STEPS:
             at = DELTA_STEPS - 1
             real = None if self.material.other is None else self.material.other[:, at]
-            for kind in dict.fromkeys(("latent", self.main)):
+            for kind in self.kinds:
                 made = self.rollouts(kind)[:, at]
                 first, again = self.short[f"{kind}_1"], self.short[f"{kind}_2"]
                 metrics.append(controllability.delta_metric(kind, self.truth[:, at], made, first, again, real, episodes, self.seed))
         if self.keys is not None:
             metrics += self._recall()
+        shown: list[Picture] = []
+        if self.latent:
+            self._latent_codes(metrics, shown)
+        return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown))
+
+    def _latent_codes(self, metrics: list[Metric], shown: list[Picture]) -> None:
         held_out = self.dataset.split("held_out")
         sampler = ClipSampler(held_out, LATENT_FRAMES, self.world.frame_skip, self.seed)
         spread = sampler.spread(min(4 * self.sizes.clips, sampler.choices))
@@ -247,11 +259,9 @@ class _Evaluation:
         codes = self.world.engine.codec.infer_actions(spread.frames)[:, 1:]  # the first has no frame before it
         where = held_out.episode_of(spread.starts)
         metrics += controllability.latent_metrics(codes, spread.actions[:, 1:], self.latent, self.names, where, self.seed)
-        shown = []
         if self.names:
             table = controllability.code_tables(codes, spread.actions[:, 1:], self.latent, len(self.names)).sum(0)
             shown.append(pictures.codes_and_actions(self.workspace.folder, table, self.names))
-        return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown))
 
     def _recall(self) -> list[Metric]:
         steps, count = self.sizes.judge_steps, len(self.names)

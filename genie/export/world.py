@@ -55,9 +55,10 @@ def export_graphs(path: Path, clips: Clips | None = None, progress: Callable[[st
 
 
 def next_frame_psnr(engine: Engine, bundle: Bundle, clips: Clips) -> float:
-    """Mean PSNR in dB one frame on from real prompts, under the latent actions that the truth shows."""
+    """Mean PSNR in dB one frame on from real prompts, under the latent actions that the truth shows, or the recorded ones."""
     table = ActionTable(bundle.manifest.actions, bundle.manifest.idle)
-    actions = engine.codec.infer_actions(clips.frames[:, : PROMPT_FRAMES + 1])[:, PROMPT_FRAMES - 1 :]
+    actions = engine.codec.infer_actions(clips.frames[:, : PROMPT_FRAMES + 1]) if table.latent else clips.actions[:, :PROMPT_FRAMES]
+    actions = actions[:, PROMPT_FRAMES - 1 :]
     made = [  # one by one, as a world is played
         roll(engine, table, bundle.manifest.sampling, clips.frames[i : i + 1, :PROMPT_FRAMES], actions[i : i + 1], seed=i)
         for i in range(len(clips.frames))

@@ -1,4 +1,4 @@
-"""What a world can be told to do: latent actions always, recorded (named) ones where the data had labels."""
+"""What a world can be told to do: latent actions, recorded (named) ones where the data had labels, or one of the two alone."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class ActionTable:
         self.idle = actions[idle]  # what happens while no key is held
         self._by_name = {action.name: action for action in actions}
         self._by_id = {action.id: action for action in actions}
+        self.latent = sum(action.kind == "latent" for action in actions)  # how many; their ids come first
+        self.recorded = len(actions) - self.latent
 
     def find(self, action: Action | str | int) -> Action:
         """The world's own action.

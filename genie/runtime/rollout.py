@@ -121,7 +121,9 @@ class BatchRollout:
         state.shown = codec.watched(before)
         history = [_Past(prompts[:, 0], np.zeros(batch, np.int64), tokens)]
         if prompts.shape[1] > 1:
-            actions, codes = codec.infer_actions(prompts), codec.encode(prompts, state.shown)
+            codes = codec.encode(prompts, state.shown)
+            # nobody knows the recorded action: a world that hears no other is told of none
+            actions = codec.infer_actions(prompts) if table.latent else np.full((batch, prompts.shape[1] - 1), table.idle.id)
             for t in range(1, prompts.shape[1]):
                 past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
                 engine.commit(state, past.actions, past.codes, past.frame)

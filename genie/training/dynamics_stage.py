@@ -1,4 +1,4 @@
-"""Stage three: the dynamics, on the tokenizer's unrolled frames and codes, under latent and recorded actions in equal parts.
+"""Stage three: the dynamics, on the tokenizer's unrolled frames and codes, under latent and recorded actions in equal parts, or one kind.
 
 To be robust to its own mistakes the model sees noisy frames, frames with pieces out of place, wrong codes among the known ones, and
 contexts of every kind that it will meet: the tokenizer's own frames (a rollout that goes well), real ones (a prompt) and, where a world is
@@ -89,7 +89,6 @@ class DynamicsObjective:
     """Predict the hidden codes of every slot."""
 
     name = "dynamics"
-    key_metric = "psnr_1"
 
     def __init__(
         self,
@@ -110,7 +109,7 @@ class DynamicsObjective:
         self._tokenizer, self._latent_actions = tokenizer.to(device).eval(), latent_actions.to(device).eval()
         self._codec, self._margin = TorchCodec(tokenizer), tokenizer.config.margin
         self._data, self._table, self._sampling = data, table, sampling
-        self._latent_count = latent_actions.config.actions
+        self.key_metric = "psnr_1" if table.latent else "psnr_1_recorded"
         self._tokens = TokenReader(tokens)
         self._own = RolloutReader(rollouts) if rollouts else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
@@ -137,7 +136,7 @@ class DynamicsObjective:
         moments = np.maximum(first[:, None] + np.arange(self._data.slots + 2), 0)
         slots = moments[:, 2:] - 1  # codes and actions of frame t stand at t-1
         latent, recorded = self._tokens.latent[walks[:, None], slots], self._tokens.recorded[walks[:, None], slots]
-        actions = mixed_actions(rng, latent, recorded, self._latent_count)
+        actions = mixed_actions(rng, latent, recorded, self._table)
         context = self._tokens.frames[walks[:, None], moments]
         frames = self._codec.without_margin(context)
         if rng.random() < self._data.real_share:
@@ -154,7 +153,7 @@ class DynamicsObjective:
         slots = np.maximum(last + np.arange(-steps, 1), 0)
         motion = self._codec.motion(self._tokens.tokens[walks, slots])
         latent, recorded = self._tokens.latent[walks, slots], self._tokens.recorded[walks, slots]
-        actions = mixed_actions(rng, latent, recorded, self._latent_count)
+        actions = mixed_actions(rng, latent, recorded, self._table)
         frames = self._codec.without_margin(self._tokens.frames[walks, last + np.array([-1, 0])])
         return Scrolls(np.ascontiguousarray(frames), motion, actions)
 
@@ -251,10 +250,11 @@ class DynamicsObjective:
     def validate(self) -> Validation:
         engine = TorchEngine(self._tokenizer, self._latent_actions, self.model, self._device)
         clips = self._held_out
-        kinds = {"": (engine.codec.infer_actions(clips.frames), np.arange(self._latent_count))}
-        if (clips.actions != UNKNOWN_ACTION).all():
-            recorded = np.arange(self._latent_count, self.model.config.actions)
-            kinds["_recorded"] = (clips.actions + self._latent_count, recorded)
+        latent, kinds = self._table.latent, {}
+        if latent:
+            kinds[""] = (engine.codec.infer_actions(clips.frames), np.arange(latent))
+        if self._table.recorded and (clips.actions != UNKNOWN_ACTION).all():
+            kinds["_recorded"] = (clips.actions + latent, np.arange(latent, self.model.config.actions))
         metrics: dict[str, float] = {}
         shown: list[np.ndarray] = []
         for suffix, (actions, pool) in kinds.items():
@@ -262,7 +262,7 @@ class DynamicsObjective:
             steps = sorted({1, min(4, self._data.horizon), self._data.horizon})
             metrics |= {f"psnr_{step}{suffix}": found.psnr_at(step) for step in steps}
             metrics[f"delta_4{suffix}"] = found.delta
-            if not suffix:
+            if suffix == next(iter(kinds)):
                 metrics |= {f"copy_{step}": found.copy_at(step) for step in steps}
                 for truth, made in zip(clips.frames[:6], found.frames[:6], strict=True):
                     shown += [truth, np.concatenate([truth[:PROMPT_FRAMES], made])]

@@ -48,7 +48,6 @@ def make_rollouts(
     engine: TorchEngine,
     table: ActionTable,
     sampling: Sampling,
-    latent_count: int,
     plan: RolloutPlan,
     path: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -56,7 +55,6 @@ def make_rollouts(
     """Roll the dynamics out over the training split into `path`; goes on after an interruption, does nothing when done.
 
     Args:
-        latent_count: how many of the table's first actions are latent.
         progress: called with the rollouts made and those wanted.
 
     Returns:
@@ -69,7 +67,7 @@ def make_rollouts(
     files = [path / f"{name}-{block:04}.npz" for block in range(blocks)]
     for block, file in enumerate(files):
         if not file.exists():
-            made = _block(sampler, engine, table, sampling, latent_count, np.random.default_rng([plan.seed, 12, block]))
+            made = _block(sampler, engine, table, sampling, np.random.default_rng([plan.seed, 12, block]))
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
                 np.savez(out, allow_pickle=False, **made)
@@ -83,12 +81,11 @@ def _block(
     engine: TorchEngine,
     table: ActionTable,
     sampling: Sampling,
-    latent_count: int,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     clips = sampler.read(sampler.start_of(rng.integers(sampler.choices, size=BLOCK)))
     codec = engine.codec
-    actions = mixed_actions(rng, codec.infer_actions(clips.frames), clips.actions, latent_count)
+    actions = mixed_actions(rng, codec.infer_actions(clips.frames), clips.actions, table)
     motion = codec.motion(codec.encode(clips.frames))
     prompts = clips.frames[:, :PROMPT_FRAMES]
     along = (actions[:, PROMPT_FRAMES - 1 :], motion[:, PROMPT_FRAMES - 1 :])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from rich.console import Console
@@ -20,7 +21,7 @@ from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.card import read_card
 from genie.data.check import make_card
 from genie.data.clips import ClipSampler, longest_clip
-from genie.data.store import Dataset
+from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
 from genie.export.world import export_graphs
@@ -35,7 +36,7 @@ from genie.training.export import export_world
 from genie.training.latent_stage import LatentData, LatentObjective
 from genie.training.loop import MODEL_FILE, Objective, Plan, is_finished, load_model, train
 from genie.training.own_rollouts import RolloutPlan, make_rollouts
-from genie.training.settings import STAGES, Settings, Stage
+from genie.training.settings import STAGES, Hears, Settings, Stage
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.training.tokens import TokenPlan, encode_dataset
 from genie.weights import load_models
@@ -46,14 +47,14 @@ TOLD_FRAMES = 17  # of each clip that a centred decoder is told of
 BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
 
 
-def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> None:
-    """Put a world's tokenizer and latent action model into a new run as finished stages; what is to be trained further, as a beginning."""
+def take_over(run: Path, bundle: Bundle, settings: Settings) -> None:
+    """Put what a new run takes over of a world into it as finished stages; what is to be trained further, as a beginning."""
     models = dict(zip(STAGES, load_models(bundle), strict=True))
     noted, dataset = bundle.manifest.training.get("stages", {}), bundle.manifest.training.get("dataset", {})
     source = {"data": dataset.get("name", bundle.manifest.name), "licence": dataset.get("licence", bundle.manifest.licence)}
     for name in STAGES:
-        path = run / name / (BEGINNING_FILE if name in fine_tune else MODEL_FILE)
-        if not path.exists() and (name in fine_tune or name != "dynamics"):
+        path = run / name / (BEGINNING_FILE if name in settings.fine_tune else MODEL_FILE)
+        if not path.exists() and name in (*settings.fine_tune, *settings.taken_over):
             path.parent.mkdir(exist_ok=True)
             note = source | noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
@@ -70,14 +71,13 @@ class Pipeline:
         self.dataset, self.run, self.settings, self.device = dataset, run, settings, device
         self.console = console or Console()
         resolution = dataset.info.resolution
-        latent, recorded = settings.latent_actions.actions, len(dataset.info.action_names)
+        self.table = ActionTable(actions_of(dataset, settings.latent_actions.actions, settings.actions))
         try:
             self.tokenizer_config = TokenizerConfig.model_validate({**settings.tokenizer.model_dump(), "resolution": resolution})
             self.latent_config = LatentActionConfig.model_validate({**settings.latent_actions.model_dump(), "resolution": resolution})
-            self.dynamics_config = DynamicsConfig.model_validate({**settings.dynamics, "actions": latent + recorded})
+            self.dynamics_config = DynamicsConfig.model_validate({**settings.dynamics, "actions": len(self.table.actions)})
         except ValidationError as error:
             raise TrainingError(f"{run}: these models do not fit {dataset.path}: {error.errors()[0]['msg']}.") from error
-        self.table = ActionTable(actions_of(dataset, latent))
 
     def train(self, stage: Stage | None = None) -> Path | None:
         """Train one stage, or all three, and export the world where the last one is among them; returns the bundle's path if it was made.
@@ -96,7 +96,7 @@ class Pipeline:
         """
         for name in (stage,) if stage else STAGES:
             plan = self._plan(name)
-            if self.settings.base and name != "dynamics" and name not in self.settings.fine_tune:
+            if name in self.settings.taken_over:
                 self.console.print(f"{name}: {self.settings.base}'s")
                 continue
             if is_finished(self.run, name, plan):
@@ -194,6 +194,7 @@ class Pipeline:
                 seed=settings.seed,
                 validation_clips=min(24, settings.validation_clips),
                 planted_share=settings.tokenizer_planted,
+                keep_codes=settings.keep_codes,
                 code_cost=settings.code_cost,
             )
             return TokenizerObjective(self.dataset, self.tokenizer_config, data, self.device)
@@ -267,7 +268,7 @@ class Pipeline:
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:
-            return make_rollouts(self.dataset, engine, self.table, settings.sampling, self.latent_config.actions, plan, path, progress)
+            return make_rollouts(self.dataset, engine, self.table, settings.sampling, plan, path, progress)
 
     @contextmanager
     def _progress(self, title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
@@ -277,21 +278,31 @@ class Pipeline:
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def _idle(self, latent_actions: LatentActionModel) -> int:
-        """What happens while no key is held: the recorded action without keys, else the most frequent latent one (where the view stays)."""
+        """What happens while no key is held: the recorded action without keys, else the most frequent latent one (where the view stays),
+        or recorded one, where there are no others."""
         for action in self.table.actions:
             if action.kind == "recorded" and not action.keys:
                 return action.id
-        return latent_actions.idle()
+        return latent_actions.idle() if self.table.latent else int(np.bincount(self.dataset.split("train").actions).argmax())
 
 
-def actions_of(dataset: Dataset, latent: int) -> tuple[Action, ...]:
-    """The action table of a world trained on this dataset: latent ones first, then the recorded ones by name."""
+def actions_of(dataset: Dataset, latent: int, kinds: Hears = "both") -> tuple[Action, ...]:
+    """The action table of a world trained on this dataset: `latent` latent ones first, then the recorded ones by name; or one kind alone.
+
+    Raises:
+        TrainingError: the recorded ones alone, and not all of the data is labelled.
+    """
     info = dataset.info
-    found = [Action(id=i, name=f"action {i}", kind="latent", keys=(str(i + 1),) if i < 9 else ()) for i in range(latent)]
-    keys = info.action_keys or ((),) * len(info.action_names)
-    for number, (name, held) in enumerate(zip(info.action_names, keys, strict=True)):
-        pad = tuple(GAMEPAD[key] for key in held if key in GAMEPAD)
-        found.append(Action(id=latent + number, name=name, kind="recorded", keys=held, gamepad=pad))
+    if kinds == "recorded" and (not info.action_names or (dataset.split("train").actions == UNKNOWN_ACTION).any()):
+        raise TrainingError(f"--actions recorded needs actions with every frame, which {dataset.path} lacks; --actions latent does not.")
+    found: list[Action] = []
+    if kinds != "recorded":
+        found += [Action(id=i, name=f"action {i}", kind="latent", keys=(str(i + 1),) if i < 9 else ()) for i in range(latent)]
+    if kinds != "latent":
+        held = info.action_keys or ((),) * len(info.action_names)
+        for number, (name, keys) in enumerate(zip(info.action_names, held, strict=True), len(found)):
+            pad = tuple(GAMEPAD[key] for key in keys if key in GAMEPAD)
+            found.append(Action(id=number, name=name, kind="recorded", keys=keys, gamepad=pad))
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ from genie.data.clips import ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.errors import TrainingError
 from genie.latent_actions import LatentActionModel
+from genie.runtime.actions import ActionTable
 from genie.runtime.torch_engine import TorchCodec, gains_by_bf16
 from tokenizer.model import VideoTokenizer
 
@@ -84,10 +85,14 @@ def encode_dataset(
     progress(done, walks)
 
 
-def mixed_actions(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, latent_count: int) -> np.ndarray:
-    """Ids of the action table, int64 [B, T]: latent codes in half of the rows, recorded actions in the others where they are known."""
-    by_name = (rng.random(len(latent)) < 0.5)[:, None] & (recorded != UNKNOWN_ACTION)
-    return np.where(by_name, recorded.astype(np.int64) + latent_count, latent.astype(np.int64))
+def mixed_actions(rng: np.random.Generator, latent: np.ndarray, recorded: np.ndarray, table: ActionTable) -> np.ndarray:
+    """Ids of the action table, int64 [B, T]: latent codes in half of the rows, recorded actions in the others where they are known.
+
+    Of one kind alone in all rows, where the table has only that.
+    """
+    share = 0.5 if table.latent and table.recorded else float(table.recorded > 0)
+    by_name = (rng.random(len(latent)) < share)[:, None] & (recorded != UNKNOWN_ACTION)
+    return np.where(by_name, recorded.astype(np.int64) + table.latent, latent.astype(np.int64))
 
 
 def fingerprint(*models: nn.Module) -> str:

@@ -76,7 +76,7 @@ class Lab(Screen):
             f"The frame at the cursor, {FRAMES} frames under each action. The arrow is the usual motion of the picture, in pixels a frame: "
             "the view goes the other way."
         )
-        if any(action.kind == "recorded" for action in self._world.actions):
+        if {action.kind for action in self._world.actions} == set(KINDS):
             flow.add(Choice("kind", "actions", ("latent", "named"), KINDS.index(self._kind), self._set_kind))
         flow.add(Button("again", "Roll again", self._roll))
         flow.newline()

@@ -25,13 +25,16 @@ from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, DatasetInfo, DatasetWriter
 from genie.dynamics import Dynamics
 from genie.errors import TrainingError
+from genie.evaluation.gate import judge
+from genie.evaluation.protocols import PROTOCOLS
+from genie.evaluation.run import evaluate
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast, news
 from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
-from genie.training.pipeline import Pipeline, take_over
+from genie.training.pipeline import Pipeline, actions_of, take_over
 from genie.training.settings import STAGES, Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay, keep_loss
 from genie.world import open_bundle
@@ -119,6 +122,40 @@ def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_
     world = genie.load_world(pipeline.write_world())
     assert [action.name for action in world.actions] == [f"action {i}" for i in range(8)]
     assert world.start().step("action 3").shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["latent", "recorded"])
+def test_a_world_can_hear_one_kind_of_action_alone(kind: str, dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    base = ["--base", str(smoke_run / "world"), "--preset", "smoke", "--fine-tune", "dynamics"]
+    command = ["train", str(dataset.path), "--out", str(tmp_path / "run"), *base, "--steps", "3", "--actions", kind]
+    done = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "new parts: action" in " ".join(done.output.split())  # and no rollouts of a dynamics that does not know these actions
+    assert not (tmp_path / "run" / "rollouts").exists()
+    world = genie.load_world(tmp_path / "run" / "world")
+    names = dataset.info.action_names if kind == "recorded" else tuple(f"action {i}" for i in range(8))
+    assert tuple(action.name for action in world.actions) == names
+    assert [action.id for action in world.actions] == list(range(len(names)))
+    if kind == "recorded":
+        assert world.action_table.idle.name == "noop"
+        assert world.action_table.for_keys(frozenset({"left"})).name == "left"
+    rollout = world.start()
+    assert rollout.step(names[-1]).shape == (64, 64, 3)
+    metrics = json.loads((tmp_path / "run" / "dynamics" / "validation.jsonl").read_text().splitlines()[-1])
+    assert ("psnr_1" in metrics, "psnr_1_recorded" in metrics) == (kind == "latent", kind == "recorded")
+    report, _ = evaluate(world, dataset, tmp_path / "report", PROTOCOLS["genieredux"], clips=2)
+    measured = {name: report.metric(f"delta_4_{name}") is not None for name in ("latent", "keys")}
+    assert measured == {"latent": kind == "latent", "keys": kind == "recorded"}
+    dead = [check.title for check in judge(report, 0.8).checks if check.title == "no dead latent code"]
+    assert len(dead) == (kind == "latent")
+
+
+def test_recorded_actions_alone_need_labels(dataset: Dataset) -> None:
+    unlabelled = Dataset(dataset.path)
+    unlabelled.split("train").actions[7] = 255  # type: ignore[index]
+    with pytest.raises(TrainingError, match="--actions recorded needs actions with every frame"):
+        actions_of(unlabelled, 8, "recorded")
+    assert len(actions_of(unlabelled, 8)) == 8 + len(dataset.info.action_names)
 
 
 @pytest.mark.parametrize(("stage", "steps"), [("tokenizer", 120), ("latent_actions", 400), ("dynamics", 120)])  # some seconds of each
@@ -214,7 +251,7 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     more = {"dynamics_planted": 0.5, "blend": 0.25}  # which must not hurt
     wanted = presets()["smoke"].based_on(base, ("dynamics",)).bounded(None, 3, "dynamics").model_copy(update=more)
     settings = open_run(tmp_path / "run", dataset, wanted)
-    take_over(tmp_path / "run", base, settings.fine_tune)
+    take_over(tmp_path / "run", base, settings)
     pipeline = Pipeline(dataset, tmp_path / "run", settings)
     pipeline.learn("dynamics")
     made = open_bundle(pipeline.write_world()).manifest
@@ -237,6 +274,35 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     assert note["blend"] == 0.25 and dynamics["metrics"]["psnr_1"] == round(note["metrics"]["psnr_1"], 4)
     assert log_of(tmp_path / "run", "dynamics")[0]["loss"] < 0.9 * log_of(smoke_run, "dynamics")[0]["loss"]
     assert read_settings(tmp_path / "run").base == base.manifest.name
+
+
+def test_a_decoder_trained_further_keeps_the_codes_and_everything_that_hears_them(
+    dataset: Dataset, smoke_run: Path, tmp_path: Path
+) -> None:
+    base, out = smoke_run / "world", tmp_path / "run"
+
+    def train(*more: str, data: Path = dataset.path) -> Result:
+        command = ["train", str(data), "--out", str(out), "--preset", "smoke", "--base", str(base), *more]
+        return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+
+    refused = train("--fine-tune", "decoder", "--fine-tune", "dynamics")
+    assert isinstance(refused.exception, TrainingError) and "decoder by itself" in str(refused.exception)
+    other = train("--fine-tune", "decoder", "--actions", "latent")
+    assert isinstance(other.exception, TrainingError) and "hears other actions" in str(other.exception)
+    assert not out.exists()
+    done = train("--fine-tune", "decoder", "--steps", "3", "--set", "tokenizer.blocks=2")
+    assert done.exit_code == 0, done.output
+    made, before = (open_bundle(path).manifest for path in (out / "world", base))
+    for name in ("latent_actions", "dynamics"):
+        assert made.files[f"{name}.safetensors"] == before.files[f"{name}.safetensors"]
+    assert not (out / "tokens").exists()
+    trained, begun = (load_tensors(out / "tokenizer" / name)[0] for name in (MODEL_FILE, "beginning.safetensors"))
+    same = {name: name in begun and torch.equal(value, begun[name]) for name, value in trained.items()}
+    assert all(kept for name, kept in same.items() if not name.startswith("decoder."))
+    assert not same["decoder.paint.weight"] and not same["decoder.stacks.0.blocks.1.second.weight"]  # the second block is new
+    clip = dataset.split("held_out").frames[:6]
+    worlds = [genie.load_world(path) for path in (out / "world", base)]
+    assert np.array_equal(*(world.encode(np.asarray(clip)) for world in worlds))
 
 
 def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path, tmp_path: Path) -> None:
@@ -277,7 +343,7 @@ def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Datase
     plan = RolloutPlan(frames=2 * 64 * 10, length=10, skip=2)
     done: list[int] = []
     for _ in range(2):
-        paths = make_rollouts(dataset, engine, table, settings.sampling, 8, plan, tmp_path, lambda made, total: done.append(made))
+        paths = make_rollouts(dataset, engine, table, settings.sampling, plan, tmp_path, lambda made, total: done.append(made))
         files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
         if len(done) == 2:
             first = files
@@ -308,9 +374,7 @@ def test_rollouts_of_another_plan_are_not_mixed_in(dataset: Dataset, smoke_run: 
     sampling = read_settings(smoke_run).sampling
     assert isinstance(world.engine, TorchEngine)
     long, short = (
-        make_rollouts(
-            dataset, world.engine, world.action_table, sampling, 8, RolloutPlan(frames=64 * frames, length=frames, skip=2), tmp_path
-        )
+        make_rollouts(dataset, world.engine, world.action_table, sampling, RolloutPlan(frames=64 * frames, length=frames, skip=2), tmp_path)
         for frames in (8, 6)
     )
     assert len(list(tmp_path.iterdir())) == 2

@@ -7,6 +7,7 @@ falling to zero over the last part. All chance comes from (seed, step), so a res
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -263,8 +264,9 @@ def _done(plan: Plan, state: _State) -> int:
     return state.step if plan.steps is not None else round(state.seconds)
 
 
-def _rounded(numbers: dict[str, float]) -> dict[str, float]:
-    return {key: float(f"{value:.6g}") for key, value in numbers.items()}
+def _rounded(numbers: dict[str, float]) -> dict[str, float | None]:
+    """For JSON, which knows no number that is not finite."""
+    return {key: float(f"{value:.6g}") if math.isfinite(value) else None for key, value in numbers.items()}
 
 
 def _validate(

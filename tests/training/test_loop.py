@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ class Line:
 def test_a_few_steps_without_a_finite_gradient_are_passed_over(tmp_path: Path) -> None:
     found = train(Line(range(40, 40 + MOST_UNUSABLE)), Plan(steps=400, learning_rate=0.05), tmp_path)
     assert abs(found["slope"] - 2) < 0.1
+    log = (tmp_path / "line" / "log.jsonl").read_text().splitlines()
+    lines = [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in log]
+    assert [line["step"] for line in lines if line["norm"] is None] == list(range(41, 41 + MOST_UNUSABLE))
 
 
 def test_more_of_them_end_the_training_and_say_what_to_do(tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ FIGURES = (  # metrics that become marks, where they were measured
 def judge(report: Report, least_recall: float) -> Gate:
     """Every condition with its figure.
 
-    What could not be measured is not met, save the recall of actions where no actions are known and the
-    use of latent codes where a world has none. Nor is a figure by which the real
-    game and a world that does not listen cannot be told apart.
+    What could not be measured is not met, save the recall of actions where no actions are known and the use of latent codes where a world
+    has none. Nor is a figure by which the real game and a world that does not listen cannot be told apart.
     """
     checks = []
     for kind in ("latent", "keys"):

@@ -55,7 +55,8 @@ def evaluate(
     names = tuple(action.name for action in world.actions if action.kind == "recorded")
     if dataset.info.resolution != world.resolution or (names and dataset.info.action_names and names != dataset.info.action_names):
         raise GenieError(f"{dataset.path} has another resolution or other actions than {world.name}; judge it on data of its own game.")
-    if not world.action_table.latent and key_ids(world, dataset) is None:
+    labelled = key_ids(world, dataset) is not None and (dataset.split("held_out").actions != UNKNOWN_ACTION).all()
+    if not world.action_table.latent and not labelled:
         raise GenieError(f"{world.name} hears recorded actions alone, which {dataset.path} lacks; judge it on data with labels.")
     settings = Settings(
         world=world.name, weights=world.manifest.weights_digest, sampling=world.sampling.model_dump(mode="json"), backend=world.backend,
@@ -248,20 +249,23 @@ class _Evaluation:
             metrics += self._recall()
         shown: list[Picture] = []
         if self.latent:
-            self._latent_codes(metrics, shown)
+            told, shown = self._latent_codes()
+            metrics += told
         return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown))
 
-    def _latent_codes(self, metrics: list[Metric], shown: list[Picture]) -> None:
+    def _latent_codes(self) -> tuple[list[Metric], list[Picture]]:
+        """How latent codes are used, and a picture of what each goes with."""
         held_out = self.dataset.split("held_out")
         sampler = ClipSampler(held_out, LATENT_FRAMES, self.world.frame_skip, self.seed)
         spread = sampler.spread(min(4 * self.sizes.clips, sampler.choices))
         self.progress("latent actions", 0, 1)
         codes = self.world.engine.codec.infer_actions(spread.frames)[:, 1:]  # the first has no frame before it
         where = held_out.episode_of(spread.starts)
-        metrics += controllability.latent_metrics(codes, spread.actions[:, 1:], self.latent, self.names, where, self.seed)
-        if self.names:
-            table = controllability.code_tables(codes, spread.actions[:, 1:], self.latent, len(self.names)).sum(0)
-            shown.append(pictures.codes_and_actions(self.workspace.folder, table, self.names))
+        metrics = controllability.latent_metrics(codes, spread.actions[:, 1:], self.latent, self.names, where, self.seed)
+        if not self.names:
+            return metrics, []
+        table = controllability.code_tables(codes, spread.actions[:, 1:], self.latent, len(self.names)).sum(0)
+        return metrics, [pictures.codes_and_actions(self.workspace.folder, table, self.names)]
 
     def _recall(self) -> list[Metric]:
         steps, count = self.sizes.judge_steps, len(self.names)

@@ -30,7 +30,7 @@ def train(
         list[str] | None,
         typer.Option(
             help="With --base: a stage that begins with that world's weights and is trained further; may be repeated. With all, it may be "
-            "a world of another game. With decoder, the tokenizer's decoder alone: codes, latent actions and dynamics stay as they are."
+            "a world of another game."
         ),
     ] = None,
     blend: Annotated[
@@ -90,10 +90,7 @@ def train(
             f"{data}: the licence of the data is unknown. Record or import it with --licence, or say --allow-unknown-licence; "
             f"the world's card will then say unknown too."
         )
-    decoder = fine_tune == ["decoder"]
-    further = {"all": list(STAGES), "decoder": [STAGES[0]]}.get(",".join(fine_tune or ()))
-    if further is None:
-        further = [name for name in STAGES if name in (fine_tune or ())]
+    further = list(STAGES) if fine_tune == ["all"] else [name for name in STAGES if name in (fine_tune or ())]
     whole = base is None or further == list(STAGES)
     if actions is not None and actions not in get_args(Hears):
         raise TrainingError(f"--actions takes {', '.join(get_args(Hears))}, not {actions!r}.")
@@ -106,9 +103,7 @@ def train(
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
     if fine_tune != ["all"] and len(further) != len(set(fine_tune or ())):
-        raise TrainingError(
-            f"--fine-tune takes {', '.join(STAGES)}, or one of all and decoder by itself, not {', '.join(fine_tune or ())}."
-        )
+        raise TrainingError(f"--fine-tune takes all, {', '.join(STAGES)}, not {', '.join(fine_tune or ())}.")
     if further and base is None:
         raise TrainingError("--fine-tune trains a world's models further; say which world with --base.")
     if blend is not None:
@@ -122,12 +117,12 @@ def train(
                 f"{data} has another resolution than {base}: say --fine-tune all to begin with what fits of its weights, "
                 f"or leave out --base."
             )
-        wanted = wanted.model_copy(update={"keep_codes": decoder}).based_on(bundle, further)
+        wanted = wanted.based_on(bundle, further)
     if actions is not None:
         wanted = wanted.model_copy(update={"actions": actions})
     if reach is not None:
         wanted = wanted.reaching(parse_reach(reach), dataset.info.resolution)
-    trained = (chosen,) if chosen is not None else tuple(name for name in STAGES if name not in wanted.taken_over)
+    trained = (chosen,) if chosen is not None else () if wanted.trains_all else tuple(dict.fromkeys((*wanted.fine_tune, "dynamics")))
     wanted = wanted.bounded(minutes, steps, *trained)
     if rows is not None:
         wanted = wanted.with_rows(rows)
@@ -135,11 +130,9 @@ def train(
     table = Pipeline(dataset, out, wanted).table  # models that do not fit the data are told before anything is written
     if bundle is not None and wanted.own_frames == unasked and not same_game(bundle.manifest, dataset.info, table):
         wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game, or of these actions, yet
-    if bundle is not None and decoder and not same_game(bundle.manifest, dataset.info, table):
-        raise TrainingError(f"--fine-tune decoder keeps the dynamics of {base}, which hears other actions than those of {data}.")
     kept = open_run(out, dataset, wanted)
     if bundle is not None:
-        take_over(out, bundle, kept)
+        take_over(out, bundle, kept.fine_tune)
     Pipeline(dataset, out, kept, device=trained_on).train(chosen)
 
 

@@ -47,14 +47,14 @@ TOLD_FRAMES = 17  # of each clip that a centred decoder is told of
 BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
 
 
-def take_over(run: Path, bundle: Bundle, settings: Settings) -> None:
-    """Put what a new run takes over of a world into it as finished stages; what is to be trained further, as a beginning."""
+def take_over(run: Path, bundle: Bundle, fine_tune: Sequence[Stage] = ()) -> None:
+    """Put a world's tokenizer and latent action model into a new run as finished stages; what is to be trained further, as a beginning."""
     models = dict(zip(STAGES, load_models(bundle), strict=True))
     noted, dataset = bundle.manifest.training.get("stages", {}), bundle.manifest.training.get("dataset", {})
     source = {"data": dataset.get("name", bundle.manifest.name), "licence": dataset.get("licence", bundle.manifest.licence)}
     for name in STAGES:
-        path = run / name / (BEGINNING_FILE if name in settings.fine_tune else MODEL_FILE)
-        if not path.exists() and name in (*settings.fine_tune, *settings.taken_over):
+        path = run / name / (BEGINNING_FILE if name in fine_tune else MODEL_FILE)
+        if not path.exists() and (name in fine_tune or name != "dynamics"):
             path.parent.mkdir(exist_ok=True)
             note = source | noted.get(name, {})
             numbers = {"step": note.get("steps", 0), "seconds": note.get("seconds", 0.0), "metrics": note.get("metrics", {})}
@@ -96,7 +96,7 @@ class Pipeline:
         """
         for name in (stage,) if stage else STAGES:
             plan = self._plan(name)
-            if name in self.settings.taken_over:
+            if self.settings.base and name != "dynamics" and name not in self.settings.fine_tune:
                 self.console.print(f"{name}: {self.settings.base}'s")
                 continue
             if is_finished(self.run, name, plan):
@@ -194,7 +194,6 @@ class Pipeline:
                 seed=settings.seed,
                 validation_clips=min(24, settings.validation_clips),
                 planted_share=settings.tokenizer_planted,
-                keep_codes=settings.keep_codes,
                 code_cost=settings.code_cost,
             )
             return TokenizerObjective(self.dataset, self.tokenizer_config, data, self.device)

@@ -66,7 +66,6 @@ class Settings(BaseModel):
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
     fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
-    keep_codes: bool = False  # a tokenizer trained further keeps its codes: only its decoder learns, and the base's dynamics goes on
     blend: float = Field(default=1.0, gt=0, le=1)  # share of what these have learned in their weights; the rest is what they began with
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
@@ -93,13 +92,6 @@ class Settings(BaseModel):
     def trains_all(self) -> bool:
         """Whether no stage is taken over as it is."""
         return not self.base or set(self.fine_tune) == set(STAGES)
-
-    @property
-    def taken_over(self) -> tuple[Stage, ...]:
-        """Stages that are the base's, as they are."""
-        if not self.base:
-            return ()
-        return tuple(name for name in STAGES if name not in self.fine_tune and (name != "dynamics" or self.keep_codes))
 
     def bounded(self, minutes: float | None, steps: int | None, *stages: Stage) -> Settings:
         """The same settings with other bounds.
@@ -185,7 +177,7 @@ class Settings(BaseModel):
         if "tokenizer" in fine_tune and shape.mode == "context":
             shape = shape.model_copy(update={name: getattr(self.tokenizer, name) or getattr(shape, name) for name in NEW_IN_OLD})
         sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
-        kept = manifest.dynamics.model_dump(include=None if self.keep_codes else set(sizes), exclude={"actions"})
+        kept = {name: getattr(manifest.dynamics, name) for name in sizes}
         return self.model_copy(
             update={
                 "base": manifest.name,

@@ -55,7 +55,6 @@ class TokenizerData:
     validation_frames: int = 33
     code_cost: float = 0.0  # of the mean size of code values, beside the loss over pixels
     planted_share: float = 0.0  # of the batches have pieces planted that come, stay and go
-    keep_codes: bool = False  # the encoder stays as it is
 
 
 class TokenizerObjective:
@@ -67,9 +66,6 @@ class TokenizerObjective:
     def __init__(self, dataset: Dataset, config: TokenizerConfig, data: TokenizerData, device: str | torch.device = "cpu") -> None:
         torch.manual_seed(data.seed)
         self.model = VideoTokenizer(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if data.keep_codes:
-            self.model.encoder.requires_grad_(False)
-            self.model.to_codes.requires_grad_(False)
         self._data, self._device = data, device
         self._stream = ClipStream(dataset.split("train"), data.rows, data.unroll, data.walk, data.skip, data.seed)
         self._held_out = ClipSampler(dataset.split("held_out"), data.validation_frames, data.skip, data.seed)

@@ -42,10 +42,11 @@ LESSON = --set token_frames=$(call count,160000) --set code_cost
 FURTHER = --fine-tune tokenizer --fine-tune dynamics
 
 hard-world: FRAMES ?= 600000
+hard-world: HELD_OUT ?= 100000
 hard-world: POLICY_STEPS ?= $(call count,1200000)
 hard-world: .venv/.rl
 	[ -f runs/coinrun-hard.zip ] || $(BIN)/genie practise coinrun-hard --steps $(POLICY_STEPS) --out runs/coinrun-hard.zip
-	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) \
+	[ -f data/coinrun-hard/zarr.json ] && [ ! -f data/coinrun-hard/recording.json ] || $(BIN)/genie record coinrun-hard --frames $(FRAMES) --held-out $(HELD_OUT) \
 		--policy runs/coinrun-hard.zip --trust-policy --policy-share 0.4 --out data/coinrun-hard
 	$(BIN)/genie train data/coinrun-hard --base coinrun-easy --fine-tune all --set tokenizer.codes=8 --set tokenizer.mosaic=64 --set own_frames=0 \
 		--set latent_actions.reach_rows=4 --set latent_actions.reach_columns=2 $(LESSON)=0.01 $(HARD_1) --out runs/coinrun-hard-1

@@ -24,9 +24,9 @@ import typer
 import genie
 from genie.data.clips import Clips, ClipSampler
 from genie.data.store import Dataset
-from genie.evaluation.permanence import LEARNED, PROBES, Probe, in_place, learned, train_looks
+from genie.evaluation.permanence import LEARNED, PROBES, Probe, carried, in_place, learned, train_looks
 from genie.evaluation.protocols import Sizes
-from genie.horizons import PROMPT_FRAMES, clips_in_motion, roll, roll_along, seen_since
+from genie.horizons import PROMPT_FRAMES, by_rollout, clips_in_motion, roll, roll_along, seen_since
 from genie.world import World
 
 MOVING, STILL = (1, 4, 10, 32), (1, 16, 64)
@@ -76,8 +76,7 @@ def report(probe: Probe, world: World, clips: Clips, actions: np.ndarray, others
         made["random keys"] = roll(*dice, prompts, others)
     title = "moving" if others is not None else "still"
     moments = np.array(steps) - 1
-    own = np.concatenate([np.stack(steps_made[i : i + actions.shape[1]], axis=1) for i in range(0, len(steps_made), actions.shape[1])])
-    scrolls = {"world": own, "real game": motion[:, PROMPT_FRAMES - 1 :]}
+    scrolls = {"world": by_rollout(steps_made, actions.shape[1]), "real game": motion[:, PROMPT_FRAMES - 1 :]}
     found = {label: probe.pixels(frames[:, moments], probe.things) for label, frames in {"real game": truth, **made}.items()}
     prompted = probe.pixels(prompts[:, -1], probe.things)
     for thing in probe.things:
@@ -89,19 +88,6 @@ def report(probe: Probe, world: World, clips: Clips, actions: np.ndarray, others
             places = carried(prompted[thing], scroll)[:, moments]
             shares = [in_place(places[:, at], found[label][thing][:, at], np.ones_like(places[:, at])) for at in range(len(steps))]
             show(f"{title}, {thing}s, {label} along its own scrolls", shares, steps)
-
-
-def carried(pixels: np.ndarray, scroll: np.ndarray) -> np.ndarray:
-    """Where the pixels of a frame go: bool [B, H, W] and motion int [B, S, 2] -> bool [B, S, H, W]. What leaves does not return."""
-    made = np.zeros((len(pixels), scroll.shape[1], *pixels.shape[1:]), np.bool_)
-    height, width = pixels.shape[1:]
-    for before, after, offsets in zip(pixels, made, scroll, strict=True):
-        for frame, (down, right) in zip(after, offsets, strict=True):
-            frame[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = before[
-                max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
-            ]
-            before = frame
-    return made
 
 
 def show(title: str, shares: list[np.ndarray], steps: tuple[int, ...]) -> None:

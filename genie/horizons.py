@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genie.data.clips import Clips, ClipSampler
-from genie.metrics import CHANGED_LEVELS, mean_psnr, squared_error
+from genie.metrics import changed_pixels, mean_psnr, squared_error
 from genie.runtime.actions import ActionTable
 from genie.runtime.engine import Engine
 from genie.runtime.noise import uniform
@@ -32,14 +32,20 @@ def clips_in_motion(sampler: ClipSampler, count: int) -> Clips:
     Where too few are in motion, those that move most.
     """
     starts = np.unique(sampler.spread_starts(4 * count))
-    moving = np.empty(len(starts))
-    for i, start in enumerate(starts):
-        last = sampler.read(np.array([start]), PROMPT_FRAMES).frames[0, -2:].astype(np.int16)
-        moving[i] = (np.abs(last[1] - last[0]) > CHANGED_LEVELS).any(-1).mean()
+    moving = moving_share(sampler, starts)
     found = np.flatnonzero(moving >= MOVING_SHARE)
     if len(found) < count:
         found = np.sort(np.argsort(-moving, kind="stable")[:count])
     return sampler.read(starts[found[np.linspace(0, len(found) - 1, min(count, len(found))).astype(np.int64)]])
+
+
+def moving_share(sampler: ClipSampler, starts: np.ndarray) -> np.ndarray:
+    """Which share of the pixels the last step of a prompt changes that begins at each of these frames: int [N] -> float [N]."""
+    share = np.empty(len(starts))
+    for i, start in enumerate(starts):
+        before, last = sampler.read(np.array([start]), PROMPT_FRAMES).frames[0, -2:]
+        share[i] = changed_pixels(last, before).mean()
+    return share
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,11 @@ def roll(
         batch = BatchRollout.begin(engine, table, sampling, prompts[part], seeds=range(seed + i, seed + i + len(prompts[part])))
         made.append(np.stack([step(batch, column) for column in actions[part].T], axis=1))
     return np.concatenate(made)
+
+
+def by_rollout(told: list[np.ndarray], steps: int) -> np.ndarray:
+    """What `roll` told `each` of every step of every batch, [B', …] each -> [B, steps, …]."""
+    return np.concatenate([np.stack(told[i : i + steps], axis=1) for i in range(0, len(told), steps)])
 
 
 def roll_along(

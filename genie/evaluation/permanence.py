@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genie.data.clips import ClipSampler
 from genie.data.coinrun import FLAT
 from genie.data.store import DatasetInfo
 from genie.evaluation import games
@@ -19,6 +20,8 @@ from genie.evaluation.intervals import mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
 from genie.evaluation.segments import segments, train_segments
 from genie.evaluation.staying_power import reported
+from genie.horizons import MOVING_SHARE, PROMPT_FRAMES, moving_share, seen_since
+from tokenizer.mosaic import moved
 
 LEAST_ON_REAL = 0.95  # a probe that sees the figure in fewer of the real frames does not know this game's figures
 
@@ -30,6 +33,8 @@ COIN = (1, 2)
 NEAR = 2  # pixels that a thing may be off
 SURVIVES = 0.5  # share of a thing's pixels in place from which on it is still there
 LEAST_THING = 4  # pixels that the real game must show of a thing
+LOOKED_AT = 64  # moments for each clip of things that is wanted: coins are rare
+BLOCK = 256  # moments that are looked at together
 
 
 Pixels = dict[str, np.ndarray]  # "agent", and each thing by its name -> bool [..., H, W]
@@ -131,6 +136,29 @@ def learned(weights: dict[str, np.ndarray], resolution: tuple[int, int]) -> Prob
     return Probe(resolution, pixels, ("crate", "coin"))
 
 
+def starts_with_things(
+    probe: Probe, sampler: ClipSampler, count: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> np.ndarray:
+    """Where clips start that are in motion, whose prompt ends on a thing, and whose last real frame shows one of its kind: int [N].
+
+    Up to `count` clips a kind, spread over the split, the same on every call; there may be none.
+    """
+    starts = np.unique(sampler.spread_starts(min(LOOKED_AT * count, sampler.choices)))
+    starts = starts[moving_share(sampler, starts) >= MOVING_SHARE]
+    showing = {thing: np.zeros(len(starts), np.bool_) for thing in probe.things}
+    for i in range(0, len(starts), BLOCK):
+        block = slice(i, i + BLOCK)
+        shown = [
+            probe.pixels(sampler.read(starts[block] + sampler.skip * frame, 1).frames[:, 0], probe.things)
+            for frame in (PROMPT_FRAMES - 1, sampler.length - 1)
+        ]
+        for thing, found in showing.items():
+            found[block] = np.all([pixels[thing].sum(axis=(-1, -2)) >= LEAST_THING for pixels in shown], axis=0)
+        progress(min(i + BLOCK, len(starts)), len(starts))
+    each = [starts[there] for there in showing.values()]
+    return np.unique(np.concatenate([own[np.linspace(0, len(own) - 1, min(count, len(own))).astype(np.int64)] for own in each]))
+
+
 def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """How much of a thing is still where the real game has it: bool [B, H, W] three times -> float [B].
 
@@ -149,13 +177,64 @@ def in_place(truth: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarra
     return np.where(count >= LEAST_THING, (there & around).sum(axis=(-1, -2)) / np.maximum(count, 1), np.nan)
 
 
+def stays(
+    thing: str,
+    prompted: np.ndarray,
+    shown: dict[str, np.ndarray],
+    scrolls: dict[str, np.ndarray],
+    horizons: tuple[int, ...],
+    episodes: np.ndarray,
+    seed: int,
+) -> list[Metric]:
+    """Are things where the picture has scrolled them to: of the "world" along its own scrolls, of the "truth" along the measured ones.
+
+    The lower bound is the rollout of another clip.
+
+    Args:
+        prompted: bool [N, H, W], the thing's pixels in the prompt's last frame.
+        shown: its pixels at the horizons, bool [N, len(horizons), H, W].
+        scrolls: int [N, S, 2] after the prompt.
+    """
+    places = {label: carried(prompted, own)[:, np.array(horizons) - 1] for label, own in scrolls.items()}
+    compared = {"world": ("world", shown["world"]), "real": ("truth", shown["truth"]), "blind": ("world", of_others(shown["world"]))}
+    metrics = []
+    for at, step in enumerate(horizons):
+        found = {}
+        for label, (along, pixels) in compared.items():
+            shares = in_place(places[along][:, at], pixels[:, at], np.ones_like(pixels[:, at]))
+            found[label] = mean_of(np.where(np.isfinite(shares), shares >= SURVIVES, np.nan), episodes, seed)
+        metrics.append(
+            Metric(
+                name=f"{thing}_stays_{step}", title=f"clips whose {thing}s are where the world has scrolled them to, {step} on",
+                world=found["world"], real=found["real"], blind=found["blind"], headline=step == 32,
+                note="blind: the rollout of another clip",
+            )
+        )  # fmt: skip
+    return metrics
+
+
+def of_others(clips: np.ndarray) -> np.ndarray:
+    """Each clip's place taken by another one, half of them further on."""
+    return np.roll(clips, len(clips) // 2, axis=0)
+
+
+def carried(pixels: np.ndarray, scrolls: np.ndarray) -> np.ndarray:
+    """Where the pixels of a frame go: bool [B, H, W] and scrolls int [B, S, 2] -> bool [B, S, H, W]. What leaves does not return."""
+    made = np.zeros((len(pixels), scrolls.shape[1], *pixels.shape[1:]), np.bool_)
+    shown = pixels
+    for step in range(scrolls.shape[1]):
+        made[:, step] = shown = moved(shown, scrolls[:, step])
+    return made
+
+
 def permanence_section(
     probe: Probe,
     long: np.ndarray,
+    shorter: np.ndarray,
     real: np.ndarray,
     real_episodes: np.ndarray,
     clips: dict[str, np.ndarray],
-    seen: np.ndarray,
+    scrolls: dict[str, np.ndarray],
     prompt_frames: int,
     horizons: tuple[int, ...],
     episodes: np.ndarray,
@@ -165,17 +244,19 @@ def permanence_section(
 
     Args:
         long: uint8 [B, T, H, W, 3].
+        shorter: more rollouts, uint8 [C, 256 or more, H, W, 3] where the long ones are longer than that; there may be none.
         real: uint8 [M, H, W, 3] of held-out levels.
-        clips: "truth" uint8 [N, P + S, …]; "world", "blind" and the tokenizer's round trip "tokenizer" [N, S, …].
-        seen: bool [N, S, H, W]: pixels of the truth that the prompt's last frame showed.
+        clips: "truth" uint8 [N, P + S, …]; "world" and the tokenizer's round trip "tokenizer" [N, S, …].
+        scrolls: of "truth", int [N, P + S - 1, 2], and "world", int [N, S, 2]: rows down and columns right.
     """
     batch, length = long.shape[:2]
     rollouts = np.arange(batch)
-    agents, real_agents = (probe.pixels(frames, ("agent",))["agent"] for frames in (long, real))
-    there, real_agent_there = agent_there(agents), agent_there(real_agents)
-    one = there & ~second_agent(agents)
+    (there, one), (more_there, more_one), (real_agent_there, real_agent_alone) = (
+        (agent_there(agents), agent_there(agents) & ~second_agent(agents))
+        for agents in (probe.pixels(frames, ("agent",))["agent"] for frames in (long, shorter, real))
+    )
     real_there = mean_of(real_agent_there, real_episodes, seed)
-    real_one = mean_of(real_agent_there & ~second_agent(real_agents), real_episodes, seed)
+    real_one = mean_of(real_agent_alone, real_episodes, seed)
     fits = real_there.value is not None and real_there.value >= LEAST_ON_REAL
     note = "" if fits else f"the probe finds the agent in {real_there.value or 0:.0%} of the real frames only: it does not fit this data"
     marks = reported(length)
@@ -187,10 +268,12 @@ def permanence_section(
                useless=not fits, note=note, headline=True),
     ]  # fmt: skip
     if length > 256:
+        early_there, early_one = (np.concatenate([part[:, :256] for part in parts]) for parts in ((there, more_there), (one, more_one)))
+        every = np.arange(len(early_there))
         metrics += [
-            Metric(name="agent_there_256", title="agent there, up to frame 256", world=mean_of(there[:, :256], rollouts, seed),
+            Metric(name="agent_there_256", title="agent there, up to frame 256", world=mean_of(early_there, every, seed),
                    real=real_there, useless=not fits, note=note),
-            Metric(name="agent_alone_256", title="exactly one agent, up to frame 256", world=mean_of(one[:, :256], rollouts, seed),
+            Metric(name="agent_alone_256", title="exactly one agent, up to frame 256", world=mean_of(early_one, every, seed),
                    real=real_one, useless=not fits, note=note),
         ]  # fmt: skip
     spans = list(zip(first, marks, strict=True))
@@ -200,12 +283,18 @@ def permanence_section(
         "exactly one, real": (real_one,) * len(marks),
     }
     curves = [Curve(name="agent", title="The agent, in the frames up to a horizon", x=marks, lines=lines)]
-    names = {"world": "world", "blind": "random actions", "tokenizer": "the tokenizer's round trip"}
+    names = {"world": "world", "blind": "the rollout of another clip", "tokenizer": "the tokenizer's round trip"}
     moments = np.array(horizons) - 1
     truth = probe.pixels(clips["truth"][:, prompt_frames + moments], probe.things)
+    prompted = probe.pixels(clips["truth"][:, prompt_frames - 1], probe.things)
+    seen = seen_since(scrolls["truth"], prompt_frames, probe.resolution, 1)[:, prompt_frames:]
     made = {label: probe.pixels(clips[label][:, moments], probe.things) for label in names if label in clips}
+    made["blind"] = {thing: of_others(pixels) for thing, pixels in made["world"].items()}
     for thing in probe.things:
-        stays: dict[str, list[Estimate]] = {label: [] for label in made}
+        shown = {"truth": truth[thing], "world": made["world"][thing]}
+        after = {"truth": scrolls["truth"][:, prompt_frames - 1 :], "world": scrolls["world"]}
+        metrics += stays(thing, prompted[thing], shown, after, horizons, episodes, seed)
+        kept_by: dict[str, list[Estimate]] = {label: [] for label in made}
         for at, step in enumerate(horizons):
             found = {label: in_place(truth[thing][:, at], made[label][thing][:, at], seen[:, step - 1]) for label in made}
             estimates = {label: mean_of(shares, episodes, seed) for label, shares in found.items()}
@@ -229,7 +318,7 @@ def permanence_section(
                 )
             )  # fmt: skip
             for label, estimate in estimates.items():
-                stays[label].append(estimate)
+                kept_by[label].append(estimate)
         curves.append(Curve(name=f"{thing}_kept", title=f"How much of the {thing}s that the prompt showed is still in place", x=horizons,
-                            lines={names[label]: tuple(values) for label, values in stays.items()}))  # fmt: skip
+                            lines={names[label]: tuple(values) for label, values in kept_by.items()}))  # fmt: skip
     return Section(name="permanence", title="Object permanence", metrics=tuple(metrics), curves=tuple(curves))

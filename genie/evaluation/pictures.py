@@ -21,16 +21,9 @@ def against_truth(
     folder: Path, truth: np.ndarray, prompt_frames: int, rollouts: dict[str, np.ndarray], frame_rate: float
 ) -> tuple[Picture, Picture]:
     """A sheet (truth over the rollouts) and a moving picture (truth, then each rollout, side by side)."""
-    steps = [step for step in SHEET_FRAMES if step <= truth.shape[1] - prompt_frames]
-    at = np.array(steps) - 1
     main = "keys" if "keys" in rollouts else "latent"
     chosen = np.linspace(0, len(truth) - 1, min(ROWS, len(truth))).astype(int)
-    rows = []
-    for clip in chosen:
-        last = truth[clip, prompt_frames - 1 : prompt_frames]
-        rows.append(np.concatenate([last, truth[clip, at + prompt_frames]]))
-        rows.append(np.concatenate([last, rollouts[main][clip, at]]))
-    Image.fromarray(grid(rows)).save(folder / "against_truth.png")
+    steps = _sheet(folder / "against_truth.png", truth, prompt_frames, rollouts[main], chosen)
     sheet = Picture(
         file="against_truth.png",
         title="Truth over rollout",
@@ -42,6 +35,27 @@ def against_truth(
     _gif(folder / "against_truth.gif", movie, frame_rate)
     labels = ", ".join(["the real game", *rollouts])
     return sheet, Picture(file="against_truth.gif", title="In motion", caption=f"Columns: {labels}. Four clips, one below the other.")
+
+
+def things(folder: Path, truth: np.ndarray, prompt_frames: int, made: np.ndarray) -> Picture:
+    """Clips that show things, truth over rollout."""
+    chosen = np.linspace(0, len(truth) - 1, min(ROWS, len(truth))).astype(int)
+    steps = _sheet(folder / "things.png", truth, prompt_frames, made, chosen)
+    caption = f"The last prompt frame, then frames {', '.join(map(str, steps))} of the real game and, below, of the world."
+    return Picture(file="things.png", title="Do things stay", caption=caption)
+
+
+def _sheet(path: Path, truth: np.ndarray, prompt_frames: int, made: np.ndarray, chosen: np.ndarray) -> list[int]:
+    """Write truth over rollout of the chosen clips, the prompt's last frame before both; which frames it shows."""
+    steps = [step for step in SHEET_FRAMES if step <= truth.shape[1] - prompt_frames]
+    at = np.array(steps) - 1
+    rows = []
+    for clip in chosen:
+        last = truth[clip, prompt_frames - 1 : prompt_frames]
+        rows.append(np.concatenate([last, truth[clip, at + prompt_frames]]))
+        rows.append(np.concatenate([last, made[clip, at]]))
+    Image.fromarray(grid(rows)).save(path)
+    return steps
 
 
 def round_trip(folder: Path, truth: np.ndarray, made: np.ndarray) -> Picture:

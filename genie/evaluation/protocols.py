@@ -55,6 +55,8 @@ class Sizes:
     branches: int  # moments of the real game that are branched
     long: int  # rollouts for drift
     long_frames: int
+    shorter: int  # rollouts more, not as long, for collapse and the figure
+    shorter_frames: int
     reference: int  # real frames that the distances compare with
 
     @classmethod
@@ -67,8 +69,10 @@ class Sizes:
             painted_frames=int(np.clip(6000 * share, 64, 6000)),
             segment_steps=int(np.clip(1600 * share, 8, 1600)),
             branches=int(np.clip(32 * share, 2, 512)),
-            long=int(np.clip(16 * share, 2, 64)),
+            long=int(np.clip(12 * share, 2, 48)),
             long_frames=1000 if clips >= 16 else 64,
+            shorter=int(np.clip(36 * share, 2, 144)),
+            shorter_frames=304 if clips >= 16 else 64,  # as long as it takes to see who collapses by frame 256
             reference=int(np.clip(512 * share, 32, 2048)),
         )
 

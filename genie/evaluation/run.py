@@ -28,7 +28,7 @@ from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
 from genie.evaluation.report import Metric, Picture, Report, Section, Settings
 from genie.evaluation.workspace import Workspace
-from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, roll, seen_since
+from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, by_rollout, roll
 from genie.machine import cores, processor
 from genie.runtime.rollout import BatchRollout
 from genie.world import World
@@ -37,6 +37,7 @@ Progress = Callable[[str, int, int], None]  # part, done, of how many
 LATENT_FRAMES = 9  # of the clips that latent codes are counted on
 JUDGED_STEPS = 32  # frames of each rollout that the inverse-dynamics model is asked about
 COUNTERFACTUAL_STEPS = 16
+THING_STEPS = 32  # frames after the prompt that things are followed for
 STREAM_CLIPS = 256  # real clips whose latent codes long rollouts follow, where no keys are known
 STREAM_FRAMES = 64  # of each
 REAL_BALL_FRAMES = 256  # of each real clip that a ball is followed in
@@ -175,6 +176,10 @@ class _Evaluation:
 
     def rollouts(self, kind: str) -> np.ndarray:
         """uint8 [B, S, H, W, 3] of "latent", "keys" or "random" actions over the whole clip."""
+        return self.rolled(kind)["frames"]
+
+    def rolled(self, kind: str) -> dict[str, np.ndarray]:
+        """Those "frames", and by how much the picture scrolled to each: "scrolls" int [B, S, 2]."""
 
         def make() -> dict[str, np.ndarray]:
             if kind == "latent":
@@ -183,9 +188,9 @@ class _Evaluation:
                 actions = self.keys
             else:
                 actions = self.random(self.main, self.truth.shape[:2], 0)
-            return {"frames": self._roll(f"rollouts, {kind} actions", self.prompts, actions)}
+            return self._roll_with_scrolls(f"rollouts, {kind} actions", self.prompts, actions)
 
-        return self.workspace.arrays(f"rollouts_{kind}", make)["frames"]
+        return self.workspace.arrays(f"rollouts_{kind}", make)
 
     @cached_property
     def round_trip(self) -> dict[str, np.ndarray]:
@@ -209,14 +214,19 @@ class _Evaluation:
 
         return {name: frames[:, 0] for name, frames in self.workspace.arrays("rollouts_delta", make).items()}
 
-    def _roll(self, part: str, prompts: np.ndarray, actions: np.ndarray, codes: list[np.ndarray] | None = None) -> np.ndarray:
+    def _roll_with_scrolls(self, part: str, prompts: np.ndarray, actions: np.ndarray) -> dict[str, np.ndarray]:
+        tokens: list[np.ndarray] = []
+        frames = self._roll(part, prompts, actions, tokens)
+        return {"frames": frames, "scrolls": self.world.engine.codec.motion(by_rollout(tokens, actions.shape[1]))}
+
+    def _roll(self, part: str, prompts: np.ndarray, actions: np.ndarray, tokens: list[np.ndarray] | None = None) -> np.ndarray:
         done, total = 0, actions.size
 
         def each(batch: BatchRollout) -> None:
             nonlocal done
             done += len(batch.seeds)
-            if codes is not None:
-                codes.append(self.world.engine.codec.codes(batch.tokens))
+            if tokens is not None:
+                tokens.append(batch.tokens)
             self.progress(part, done, total)
 
         return roll(self.world.engine, self.world.action_table, self.world.sampling, prompts, actions, self.seed, each)
@@ -327,16 +337,19 @@ class _Evaluation:
 
     @cached_property
     def long(self) -> dict[str, np.ndarray]:
-        """Long rollouts on action streams of the recording: "frames" and "codes"."""
+        """Long rollouts on action streams of the recording: "frames" and "codes"; and frames of more that are "shorter"."""
 
         def make() -> dict[str, np.ndarray]:
-            count, length = self.sizes.long, self.sizes.long_frames
+            count, more, length = self.sizes.long, self.sizes.shorter, self.sizes.long_frames
             sampler = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.world.frame_skip, self.seed)
-            prompts = sampler.spread(count).frames
-            codes: list[np.ndarray] = []
-            frames = self._roll("long rollouts", prompts, self._streams(count, length), codes)
-            parts = [np.stack(codes[i : i + length], axis=1) for i in range(0, len(codes), length)]  # one a batch
-            return {"frames": frames, "codes": np.concatenate(parts).astype(np.int32)}
+            prompts = sampler.spread(count + more).frames
+            first = np.linspace(0, count + more - 1, count).astype(np.int64)  # from all over the split, as the others
+            others = np.setdiff1d(np.arange(count + more), first)
+            streams, tokens = self._streams(count + more, length), list[np.ndarray]()
+            frames = self._roll("long rollouts", prompts[first], streams[first], tokens)
+            shorter = self._roll("shorter rollouts", prompts[others], streams[others, : self.sizes.shorter_frames])
+            codes = self.world.engine.codec.codes(by_rollout(tokens, length)).astype(np.int32)
+            return {"frames": frames, "codes": codes, "shorter": shorter}
 
         return self.workspace.arrays("long", make)
 
@@ -391,6 +404,7 @@ class _Evaluation:
         def make() -> dict[str, np.ndarray]:
             real = {"real": self.real["reference"], "control": self.real["control"], "walked": self.real["walked"]}
             chosen = staying_power.chosen_frames(frames) | real | {"painted": painted}
+            chosen["shorter"] = self.long["shorter"][:, staying_power.looks(self.sizes.shorter_frames)]
             flat = {name: part.reshape(-1, *part.shape[-3:]) for name, part in chosen.items()}
             total, done, found = sum(len(part) for part in flat.values()), 0, {}
             for name, part in flat.items():
@@ -401,11 +415,12 @@ class _Evaluation:
 
         seen = self.workspace.arrays("features", make)
         batch = len(frames)
-        counts = {"windows": batch, "looks": batch, "walked": len(self.real["walked"])}
+        counts = {"windows": batch, "looks": batch, "walked": len(self.real["walked"]), "shorter": self.sizes.shorter}
         seen = seen | {name: seen[name].reshape(count, -1, seen[name].shape[-1]) for name, count in counts.items()}
         long = staying_power.Long(
-            frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"], painted, painted_episodes
-        )
+            frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"], self.long["shorter"],
+            painted, painted_episodes,
+        )  # fmt: skip
         section = staying_power.drift_section(long, seen, self.world.manifest.tokenizer.vocabulary, self.seed)
         return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, frames),)})
 
@@ -436,15 +451,55 @@ class _Evaluation:
 
     def _permanence(self, probe: permanence.Probe) -> Section:
         long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
-        clips = {"truth": self.material.frames, "world": self.rollouts(self.main), "blind": self.rollouts("random")}
-        clips["tokenizer"] = self.round_trip["frames"][:, self.prompt_frames :]
-        codec = self.world.engine.codec
-        motion = self.workspace.arrays("motion", lambda: {"motion": codec.motion(codec.encode(self.material.frames))})["motion"]
-        seen = seen_since(motion, self.prompt_frames, self.world.resolution, 1)
-        return permanence.permanence_section(
-            probe, long, self.real["control"], self.real["episodes"], clips, seen[:, self.prompt_frames :], self.prompt_frames,
-            self.horizons, self.material.episodes, self.seed,
+        shorter = self.long["shorter"] if self.protocol.name == "default" else long[:0]
+        clips, made = self._with_things(probe)
+        horizons = tuple(h for h in self.protocol.horizons if h <= made["world"].shape[1])
+        scrolls = {label: made.pop(f"{label} scrolls") for label in ("truth", "world")}
+        section = permanence.permanence_section(
+            probe, long, shorter, self.real["control"], self.real["episodes"], {"truth": clips.frames, **made}, scrolls,
+            self.prompt_frames, horizons, clips.episodes, self.seed,
         )  # fmt: skip
+        shown = pictures.things(self.workspace.folder, clips.frames, self.prompt_frames, made["world"])
+        return section.model_copy(update={"pictures": (shown,)})
+
+    def _with_things(self, probe: permanence.Probe) -> tuple[Material, dict[str, np.ndarray]]:
+        """Real clips that show things, and what is made of them: "world", the "tokenizer"'s round trip, and how the real and the world's
+        picture scroll: "truth scrolls" and "world scrolls".
+
+        Clips that were chosen for showing some, but where the game is played for the protocol: those.
+        """
+        codec = self.world.engine.codec
+        if self.protocol.name != "default":
+            rolled = self.rolled(self.main)
+            scrolls = self.workspace.arrays("scrolls", lambda: {"truth scrolls": codec.motion(codec.encode(self.material.frames))})
+            made = {"world": rolled["frames"], "world scrolls": rolled["scrolls"]}
+            return self.material, made | scrolls | {"tokenizer": self.round_trip["frames"][:, self.prompt_frames :]}
+
+        def choose() -> dict[str, np.ndarray]:
+            held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
+            frames = min(self.prompt_frames + THING_STEPS, longest_clip(held_out, skip))
+            sampler = ClipSampler(held_out, frames, skip, self.seed)
+            starts = permanence.starts_with_things(
+                probe, sampler, self.sizes.clips, lambda done, total: self.progress("looking for things", done, total)
+            )
+            chosen = sampler.read(starts) if len(starts) else sampler.spread(1)
+            return Material(chosen.frames, chosen.actions, held_out.episode_of(chosen.starts), None).arrays()
+
+        clips = Material.kept(self.workspace.arrays("things", choose))
+        prompts, real = clips.frames[:, : self.prompt_frames], clips.actions[:, self.prompt_frames - 1 :]
+
+        def make() -> dict[str, np.ndarray]:
+            actions = codec.infer_actions(clips.frames)[:, self.prompt_frames - 1 :] if self.keys is None else self._ids(real)
+            rolled = self._roll_with_scrolls("rollouts beside things", prompts, actions)
+            trip, tokens = codec.unrolled(clips.frames)
+            return {
+                "world": rolled["frames"],
+                "world scrolls": rolled["scrolls"],
+                "tokenizer": trip[:, self.prompt_frames :],
+                "truth scrolls": codec.motion(tokens),
+            }
+
+        return clips, self.workspace.arrays("rollouts_things", make)
 
     def _ball(self) -> Section:
         held_out, skip = self.dataset.split("held_out"), self.world.frame_skip

@@ -145,9 +145,22 @@ def collapse_times(outside: np.ndarray, every: int = JUDGED_EVERY) -> np.ndarray
     return times
 
 
-def half_life(times: np.ndarray, frames: int) -> float:
-    """Frames after which half of the rollouts have collapsed; `frames` where fewer than half have (a lower bound)."""
-    return float(min(np.sort(times)[(len(times) + 1) // 2 - 1], frames))
+def half_life(times: np.ndarray, followed: np.ndarray) -> float:
+    """Frames after which half of the rollouts have collapsed (Kaplan and Meier 1958), some of which were not followed as far as others.
+
+    Args:
+        times: [B], of the collapse; infinite where none was seen.
+        followed: [B], frames up to which one would have been seen.
+
+    Returns:
+        The longest that any was followed where fewer than half have collapsed (a lower bound).
+    """
+    alive = 1.0
+    for time in np.unique(times[np.isfinite(times)]):
+        alive *= 1 - (times == time).sum() / ((times >= time) & (followed >= time)).sum()
+        if alive <= 0.5 + 1e-9:
+            return float(time)
+    return float(followed.max())
 
 
 @dataclass(frozen=True)
@@ -182,6 +195,7 @@ class Long:
     real: np.ndarray  # uint8 [M, H, W, 3], the reference
     control: np.ndarray  # uint8 [K, H, W, 3], real frames of other episodes
     control_episodes: np.ndarray  # int [K]
+    shorter: np.ndarray  # uint8 [C, T', H, W, 3], more rollouts, not as long, that collapse is judged by too
     painted: np.ndarray  # uint8 [P, H, W, 3], what the tokenizer makes of real frames, unrolled
     painted_episodes: np.ndarray  # int [P]; those of even ones join the reference, the others the control
 
@@ -191,7 +205,7 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
 
     Args:
         seen: features of `real`, `control`, `painted`, `walked` [R, WINDOW, D] (real frames, as far apart as a window's), `windows`
-            [B, horizons · WINDOW, D] and `looks` [B, L, D] (see `chosen_frames`).
+            [B, horizons · WINDOW, D], `looks` [B, L, D] and those of the shorter ones, `shorter` [C, L', D] (see `chosen_frames`).
     """
     batch, length = long.frames.shape[:2]
     horizons = reported(length)
@@ -207,13 +221,18 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     strict = Limits.of(seen["real"], [seen["control"]], [real_outlines])
     known = np.concatenate([seen["real"], painted[~odd]])
     limits = Limits.of(known, [seen["control"], painted[odd]], [real_outlines, painted_outlines[odd]])
-    looks = chosen_frames(long.frames)["looks"]
-    beyond = limits.outside(seen["looks"].reshape(-1, seen["looks"].shape[-1]), outlines(looks).ravel())
-    times = collapse_times(beyond.reshape(batch, -1))
+    judged = []
+    for frames, found in ((long.frames, seen["looks"]), (long.shorter, seen["shorter"])):
+        looked = frames[:, looks(frames.shape[1])]
+        beyond = limits.outside(found.reshape(-1, found.shape[-1]), outlines(looked).ravel())
+        judged.append(collapse_times(beyond.reshape(looked.shape[:2])))
+    times, lengths = np.concatenate(judged), np.repeat([length, long.shorter.shape[1]], [batch, len(long.shorter)])
+    followed = lengths - (COLLAPSE_LOOKS - 1) * JUDGED_EVERY
     paint = mean_of(strict.outside(painted, painted_outlines).astype(float), long.painted_episodes, seed)
     other = mean_of(strict.outside(seen["control"], real_outlines).astype(float), long.control_episodes, seed)
-    life = interval(np.array([half_life(np.repeat(times, taken), length) for taken in draws(batch, seed)]), batch)
-    alive = {h: mean_of((times > h).astype(float), np.arange(batch), seed) for h in horizons}
+    drawn = [np.repeat(np.arange(len(times)), taken) for taken in draws(len(times), seed)]
+    life = interval(np.array([half_life(times[rows], followed[rows]) for rows in drawn]), len(times))
+    alive = {h: mean_of(np.where(lengths >= h, times > h, np.nan), np.arange(len(times)), seed) for h in horizons}
     colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
     tokens = {h: mean_of(token_entropy(long.codes[:, max(0, h - 16) : h], vocabulary), np.arange(batch), seed) for h in horizons}
     detail = {h: mean_of(outlines(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
@@ -246,8 +265,8 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     metrics.append(
         Metric(
             name="half_life", title="half-life: frames until half of the rollouts have collapsed", unit="frames", headline=True,
-            world=Estimate.of(half_life(times, length), *life, batch),
-            note=f"{length} means that fewer than half collapsed within the rollout",
+            world=Estimate.of(half_life(times, followed), *life, len(times)),
+            note=f"{followed.max()} means that fewer than half were seen to collapse",
         )
     )  # fmt: skip
     names = [str(h) for h in horizons]
@@ -279,8 +298,12 @@ def chosen_frames(frames: np.ndarray) -> dict[str, np.ndarray]:
     """Frames of long rollouts that features are needed of: windows [B, horizons · WINDOW, …] and looks [B, L, …]."""
     length = frames.shape[1]
     windows = [index for horizon in reported(length) for index in window_frames(horizon)]
-    looks = range(min(JUDGED_EVERY, length) - 1, length, JUDGED_EVERY)
-    return {"windows": frames[:, windows], "looks": frames[:, list(looks)]}
+    return {"windows": frames[:, windows], "looks": frames[:, looks(length)]}
+
+
+def looks(length: int) -> list[int]:
+    """Indices of the frames of a rollout that a collapse is looked for in."""
+    return list(range(min(JUDGED_EVERY, length) - 1, length, JUDGED_EVERY))
 
 
 def returned(frames: np.ndarray, start: np.ndarray, out: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from genie.data.store import Dataset
+from genie.data.clips import ClipSampler
+from genie.data.store import Dataset, DatasetWriter
 from genie.evaluation import permanence as p
 
 BEIGE, ORANGE = (230, 210, 160), (200, 120, 50)
@@ -79,10 +82,11 @@ def test_permanence_of_perfect_and_forgetful_rollouts() -> None:
     section = p.permanence_section(
         p.PROBES["coinrun"],
         long,
+        long[:0],
         truth[:, 0],
         np.arange(3),
         {"truth": truth, "world": forgetful, "tokenizer": truth[:, 2:]},
-        np.ones((3, 4, 64, 64), bool),
+        {"truth": np.zeros((3, 5, 2), int), "world": np.zeros((3, 4, 2), int)},
         2,
         (1, 4),
         np.arange(3),
@@ -94,16 +98,29 @@ def test_permanence_of_perfect_and_forgetful_rollouts() -> None:
     assert "3 clips" in found["crate_kept_4"].note and "round trip: 100%" in found["crate_kept_4"].note
 
 
+def test_the_figure_is_looked_for_in_all_rollouts_as_far_as_they_go() -> None:
+    there, gone = (np.broadcast_to(scene(agents), (2, 300, 64, 64, 3)) for agents in ([(30, 32)], []))
+    clip = there[:, :3]
+    scrolls = {"truth": np.zeros((2, 2, 2), int), "world": np.zeros((2, 2, 2), int)}
+    clips = {"truth": clip, "world": clip[:, 1:]}
+    section = p.permanence_section(
+        p.PROBES["coinrun"], there, gone[:, :256], clip[:, 0], np.arange(2), clips, scrolls, 1, (1,), np.arange(2)
+    )
+    found = {metric.name: metric.world.value for metric in section.metrics}
+    assert found["agent_there"] == 1.0 and found["agent_there_256"] == 0.5 and found["agent_alone_256"] == 0.5
+
+
 def test_a_probe_that_does_not_know_the_real_figures_is_useless() -> None:
     strangers = np.broadcast_to(scene([]), (4, 64, 64, 3))
     clip = np.broadcast_to(scene([]), (2, 4, 64, 64, 3))
     section = p.permanence_section(
         p.PROBES["coinrun"],
         clip,
+        clip[:0],
         strangers,
         np.arange(4),
         {"truth": clip, "world": clip[:, 1:]},
-        np.ones((2, 3, 64, 64), bool),
+        {"truth": np.zeros((2, 3, 2), int), "world": np.zeros((2, 3, 2), int)},
         1,
         (1,),
         np.arange(2),
@@ -117,3 +134,46 @@ def test_the_probe_knows_the_real_game(dataset: Dataset) -> None:
     agents = p.by_colour(dataset.split("held_out").frames[::7], ("agent",))["agent"]
     assert p.agent_there(agents).mean() > 0.97
     assert p.second_agent(agents).mean() < 0.03
+
+
+def test_a_thing_stays_that_is_where_the_picture_has_scrolled_it_to_wherever_that_is() -> None:
+    prompt, steps = p.crates(scene([], [(20, 30)]))[None].repeat(3, 0), 3
+    walked = np.tile([0, -4], (3, steps, 1))  # the picture moves left, four columns a frame
+    moves = np.stack([p.crates(scene([], [(20, 30 - 4 * (step + 1))])) for step in range(steps)])[None].repeat(3, 0)
+    stands = prompt[:, None].repeat(steps, 1)
+    found = {}
+    for name, shown in {"obeys": moves, "stands": stands}.items():
+        metrics = p.stays("crate", prompt, {"world": shown, "truth": moves}, {"world": walked, "truth": walked}, (1, 3), np.arange(3), 0)
+        found[name] = [metric.world.value for metric in metrics]
+        assert [metric.real.value for metric in metrics] == [1.0, 1.0]  # type: ignore[union-attr]
+    assert found["obeys"] == [1.0, 1.0] and found["stands"] == [1.0, 0.0]  # four columns are not yet half a crate off
+    away = p.stays("crate", prompt, {"world": moves, "truth": moves}, {"world": 8 * walked, "truth": walked}, (3,), np.arange(3), 0)
+    assert away[0].world.value is None  # out of view
+
+
+def test_what_is_carried_out_of_view_does_not_return() -> None:
+    pixels = np.zeros((1, 4, 6), bool)
+    pixels[0, 1, 1] = pixels[0, 1, 4] = True
+    there = p.carried(pixels, np.array([[[0, -2], [0, 2], [1, 1]]]))
+    assert [frame.nonzero() for frame in there[0]] == [([1], [2]), ([1], [4]), ([2], [5])]
+
+
+def test_clips_are_chosen_that_move_and_show_a_thing_from_the_prompt_to_the_end(dataset: Dataset, tmp_path: Path) -> None:
+    steps, crate_until = 40, {0: 40, 1: 0, 2: 40, 3: 20}  # frames of each episode, and how many of them show the crate
+    moves = {0: True, 1: True, 2: False, 3: True}
+    writer = DatasetWriter(tmp_path / "painted", dataset.info.model_copy(update={"frames": {"train": 2, "held_out": 160}}))
+    for episode, until in crate_until.items():
+        frames = np.stack([scene([(30, 32)], [(20, 10)] if step < until else []) for step in range(steps)])
+        if moves[episode]:
+            frames[::2, 50:] += 30  # a sixth of the picture flickers
+        writer.add("held_out", frames, np.zeros(steps, np.uint8), np.zeros(steps, np.float32), episode)
+    writer.add("train", frames[:2], np.zeros(2, np.uint8), np.zeros(2, np.float32), 9)
+    writer.close()
+    held_out = Dataset(tmp_path / "painted").split("held_out")
+    sampler, probe = ClipSampler(held_out, 12, 1, seed=0), p.PROBES["coinrun"]
+    starts = p.starts_with_things(probe, sampler, 100)
+    assert starts.tolist() == [*range(0, 29), *range(120, 129)]  # all of the first; of the last those that end before its crate goes
+    few = p.starts_with_things(probe, sampler, 4)
+    assert len(few) == 4 and set(few) <= set(starts) and few[0] < 29 and few[-1] >= 120
+    still = ClipSampler(Dataset(tmp_path / "painted").split("held_out"), 40, 1, seed=0)
+    assert len(p.starts_with_things(p.Probe((64, 64), p.by_colour, ("coin",)), still, 4)) == 0

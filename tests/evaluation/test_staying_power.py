@@ -105,9 +105,20 @@ def test_a_rollout_collapses_at_the_first_of_several_looks_in_a_row() -> None:
     outside[3, :] = True
     times = s.collapse_times(outside, every=16)
     assert times.tolist() == [np.inf, 64.0, np.inf, 16.0]
-    assert s.half_life(times, 160) == 64  # by then two of the four have
-    assert s.half_life(np.array([16.0, 32.0, np.inf]), 160) == 32
-    assert s.half_life(np.array([16.0, np.inf, np.inf]), 160) == 160
+    far = np.full(4, 160)
+    assert s.half_life(times, far) == 64  # by then two of the four have
+    assert s.half_life(np.array([16.0, 32.0, np.inf]), far[:3]) == 32
+    assert s.half_life(np.array([16.0, np.inf, np.inf]), far[:3]) == 160
+
+
+def test_rollouts_that_were_followed_less_far_count_as_long_as_they_were() -> None:
+    times, followed = np.array([16.0, np.inf, np.inf, 112.0, 144.0]), np.array([160, 64, 64, 160, 160])
+    assert s.half_life(times, followed) == 112  # 4/5 are left after 16; then one of the two that are still followed goes
+    assert s.half_life(times[:3], followed[:3]) == 160
+    known = np.random.default_rng(0).exponential(100, 4000)
+    followed = np.random.default_rng(1).uniform(20, 400, 4000)
+    seen = np.where(known <= followed, known, np.inf)
+    assert s.half_life(seen, followed) == pytest.approx(100 * np.log(2), rel=0.06)  # of an exponential law, however few were followed
 
 
 def test_a_walk_that_returns_one_that_does_not_and_a_world_that_stands_still() -> None:
@@ -151,10 +162,12 @@ def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() 
     looks = rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1
     windows[:, -s.WINDOW :] += 9  # lost by frame 128
     looks[:, 2:] += 9
-    long = s.Long(frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8), frames[2][:64], np.repeat(np.arange(8), 8))
+    long = s.Long(
+        frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8), frames[:0], frames[2][:64], np.repeat(np.arange(8), 8)
+    )
     seen = {
         "real": real, "control": control, "painted": rng.normal(size=(64, 5)), "walked": control.reshape(16, s.WINDOW, 5),
-        "windows": windows, "looks": looks,
+        "windows": windows, "looks": looks, "shorter": looks[:0],
     }  # fmt: skip
     section = s.drift_section(long, seen, 8)
     found = {metric.name: metric.world.value for metric in section.metrics}
@@ -175,6 +188,7 @@ def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_featu
     seen = {
         "real": real, "control": rng.normal(size=(64, 5)), "painted": rng.normal(size=(64, 5)), "walked": real.reshape(16, s.WINDOW, 5),
         "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": np.broadcast_to(real[0], (batch, length // s.JUDGED_EVERY, 5)),
+        "shorter": np.zeros((0, length // s.JUDGED_EVERY, 5)),
     }  # fmt: skip
     long = s.Long(
         frames,
@@ -182,6 +196,7 @@ def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_featu
         frames[0],
         control,
         np.repeat(np.arange(8), 8),
+        frames[:0],
         control,
         np.repeat(np.arange(8), 8),
     )
@@ -195,13 +210,16 @@ def test_a_world_that_keeps_to_its_tokenizers_pictures_has_not_collapsed_however
     batch, length, episodes = 4, 128, np.repeat(np.arange(8), 8)
     frames = rng.integers(0, 255, (batch, length, 8, 8, 3), dtype=np.uint8)
     real, control, painted = (rng.normal(size=(64, 5)) + shift for shift in (0, 0, 20))  # a paint far from what it paints
-    long = s.Long(frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], frames[1][:64], episodes, frames[2][:64], episodes)
+    long = s.Long(
+        frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], frames[1][:64], episodes, frames[:0], frames[2][:64], episodes
+    )
     seen = {
         "real": real, "control": control, "painted": painted, "walked": control.reshape(16, s.WINDOW, 5),
         "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1 + 20,
+        "shorter": np.zeros((0, length // s.JUDGED_EVERY, 5)),
     }  # fmt: skip
     found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
-    assert found["half_life"] == length
+    assert found["half_life"] == length - (s.COLLAPSE_LOOKS - 1) * s.JUDGED_EVERY  # as far as one would be seen
     assert found["painted_outside"] == 1.0  # and the report says so
     away = seen | {"looks": seen["looks"] + 20}
     found = {metric.name: metric.world.value for metric in s.drift_section(long, away, 8).metrics}

@@ -69,8 +69,10 @@ def segments(weights: dict[str, np.ndarray], frames: np.ndarray, count: int, blo
     model = SegmentNet(count)
     model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     flat = frames.reshape(-1, *frames.shape[-3:])
-    found = [model(_floats(flat[i : i + block])).argmax(1).to(torch.uint8).numpy() for i in range(0, len(flat), block)]
-    return np.concatenate(found).reshape(frames.shape[:-1])
+    found = np.empty(flat.shape[:-1], np.uint8)
+    for i in range(0, len(flat), block):
+        found[i : i + block] = model(_floats(flat[i : i + block])).argmax(1).numpy()
+    return found.reshape(frames.shape[:-1])
 
 
 def _as_worlds_show(frames: Tensor) -> Tensor:

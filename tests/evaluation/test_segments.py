@@ -58,6 +58,7 @@ def test_the_judge_says_what_each_pixel_of_new_frames_shows() -> None:
     frames, kinds = scenes(60, 1)
     found = segments(weights, frames, 4)
     assert found.dtype == np.uint8
+    assert segments(weights, frames[:0], 4).shape == (0, 32, 32)  # of no rollouts
     for kind in range(1, 4):
         there, said = kinds == kind, found == kind
         assert (there & said).sum() > 0.8 * (there | said).sum()

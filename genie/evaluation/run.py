@@ -345,7 +345,8 @@ class _Evaluation:
             prompts = sampler.spread(count + more).frames
             first = np.linspace(0, count + more - 1, count).astype(np.int64)  # from all over the split, as the others
             others = np.setdiff1d(np.arange(count + more), first)
-            streams, tokens = self._streams(count + more, length), list[np.ndarray]()
+            streams = self._streams(count + more, length)
+            tokens: list[np.ndarray] = []
             frames = self._roll("long rollouts", prompts[first], streams[first], tokens)
             shorter = self._roll("shorter rollouts", prompts[others], streams[others, : self.sizes.shorter_frames])
             codes = self.world.engine.codec.codes(by_rollout(tokens, length)).astype(np.int32)

@@ -131,8 +131,9 @@ class World:
         return BatchRollout.begin(self.engine, self._table, self.sampling.override(sampling), stacked, seeds)
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
-        """uint8 [T, H, W, 3] -> int [T-1, N, G]: what each frame adds to the one before."""
-        return self.engine.codec.encode(self._clip(frames, least=2)[None])[0]
+        """uint8 [T, H, W, 3] -> int [T-1, N, G]: what each frame adds to the one before, as in a rollout from the first one."""
+        codec, clip = self.engine.codec, self._clip(frames, least=2)[None]
+        return codec.encode(clip, codec.begun(clip[:, :1]))[0]
 
     def decode(self, frame: np.ndarray, tokens: np.ndarray, edits: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
         """First frame uint8 [H, W, 3] and tokens int [T, N, G] -> the frames they make, uint8 [T, H, W, 3].
@@ -151,7 +152,7 @@ class World:
             raise GenieError(f"tokens must be integers from 0 to {most}.")
         codec, made = self.engine.codec, []
         pictures = {number: self._clip(picture) for number, picture in (edits or {}).items()}
-        shown = codec.watched(self._clip(frame)[None])
+        shown = codec.begun(self._clip(frame)[None])
         for number, added in enumerate(tokens):
             if number in pictures:
                 shown = shown.showing(pictures[number])
@@ -161,7 +162,8 @@ class World:
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """The tokenizer's round trip on its own output: uint8 [T, H, W, 3] -> the same shape (the first frame as it is)."""
-        return self.engine.codec.unrolled(self._clip(frames)[None])[0][0]
+        codec, clip = self.engine.codec, self._clip(frames)[None]
+        return codec.unrolled(clip, shown=codec.begun(clip[:, :1]))[0][0]
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [T, H, W, 3] -> int [T-1]: the latent actions between neighbours; ids of `actions`, where the world hears them."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 PATCH = 4  # pixels a side that the first layer folds into channels
+MAY_BE_UNUSED = ("steady", "centred", "local", "keeps", "mosaic", "guess")
 
 
 class TokenizerConfig(BaseModel):
@@ -35,11 +36,12 @@ class TokenizerConfig(BaseModel):
     local: bool = False  # a code says what is in its cell, and the rest of the picture has no part in it
     keeps: bool = False  # the decoder says of each pixel how much of the frame before, moved, stays
     mosaic: int = Field(default=0, ge=0, le=256)  # pixels around the picture that are remembered once they have scrolled out of it
+    guess: int = Field(default=0, ge=0, le=256)  # columns at its sides that rollouts guess from what was never in view
 
     @model_serializer(mode="wrap")
     def _without_what_is_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A world without these is written, and its weights are named, as before there were any."""
-        return {name: value for name, value in dump(self).items() if name not in ("steady", "centred", "local", "keeps", "mosaic") or value}
+        return {name: value for name, value in dump(self).items() if name not in MAY_BE_UNUSED or value}
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:
@@ -58,6 +60,8 @@ class TokenizerConfig(BaseModel):
             raise ValueError(f"reach {self.reach} must be less than half the picture, and fit into two codes of {self.vocabulary} values")
         if self.mosaic and (not self.scrolls or self.mosaic < max(self.reach)):
             raise ValueError(f"a mosaic of {self.mosaic} pixels needs a reach, and must be no less than that")
+        if self.guess and (not self.mosaic or 2 * self.guess > width):
+            raise ValueError(f"a guess from {self.guess} columns needs a mosaic to keep it, and they must be no more than half the picture")
         return self
 
     @property

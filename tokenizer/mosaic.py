@@ -2,11 +2,17 @@
 
 As a sprite does in video coding (MPEG-4), or an image mosaic of overlapping views (Irani et al. 1996): every frame is put where it belongs
 over those before. What then scrolls into view need not be described again by codes, and a dynamics need not invent it.
+
+What was never in view begins as the frame's edge, repeated, and codes say how it differs. That is a good guess for the next few pixels
+and a poor one for a level: made of its edges alone it becomes stripes, and then one colour. A rollout can guess otherwise what lies to the
+left and right (`guessing`): as the sides of the prompt's last frame, mirrored again and again, and later as what has left the mosaic on its
+other side. So a level goes on like itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,15 +28,23 @@ class Mosaic:
 
     frame: np.ndarray
     picture: np.ndarray  # uint8 [B, H+2M, W+2M, 3], the frame in the middle
-    known: np.ndarray  # bool [B, H+2M, W+2M]: pixels that have been in view
+    known: np.ndarray  # bool [B, H+2M, W+2M]: pixels that have been in view; the others are guessed, or 0
     margin: tuple[int, int]  # rows and columns of it that can come into view with the next frame
+    guesses: bool = False  # the others are guessed, and shown at the sides
 
     @classmethod
     def of(cls, frame: np.ndarray, config: TokenizerConfig) -> Mosaic:
         """Of first frames uint8 [B, H, W, 3]."""
-        room = ((0, 0), (config.mosaic,) * 2, (config.mosaic,) * 2)
-        known = np.pad(np.ones(frame.shape[:3], np.bool_), room)
-        return cls(frame, np.pad(frame, (*room, (0, 0))), known, config.margin)
+        room = (config.mosaic,) * 2
+        known = np.pad(np.ones(frame.shape[:3], np.bool_), ((0, 0), room, room))
+        return cls(frame, _padded(frame, room, room, mode="constant"), known, config.margin)
+
+    def guessing(self, columns: int) -> Mosaic:
+        """From now on what was never in view is guessed from so many columns at the sides of the frame; 0: it is not."""
+        if not columns or not any(self.margin):
+            return self
+        guess = _guessed(self.frame, (self.known.shape[1] - self.frame.shape[1]) // 2, columns)
+        return replace(self, picture=np.where(self.known[..., None], self.picture, guess), guesses=True)
 
     def renewed(self, rows: np.ndarray, frame: np.ndarray) -> Mosaic:
         """Some rows, bool [B], begin anew with frames of uint8 [B, H, W, 3]."""
@@ -50,16 +64,21 @@ class Mosaic:
         """After the picture has scrolled by int [B, 2], rows down and columns right, and shows the next frame."""
         if not any(self.margin):
             return replace(self, frame=frame, picture=frame)
-        return replace(self, picture=moved(self.picture, motion), known=moved(self.known, motion)).showing(frame)
+        picture = _carried(self.picture, motion) if self.guesses else moved(self.picture, motion)
+        return replace(self, picture=picture, known=moved(self.known, motion)).showing(frame)
 
     @property
     def around(self) -> np.ndarray:
-        """The frame and the margin around it, uint8 [B, H+2·rows, W+2·columns, 3]; what was never in view repeats the frame's edge."""
+        """The frame and the margin around it, uint8 [B, H+2·rows, W+2·columns, 3]; what was never in view is the guess or the edge."""
         if not any(self.margin):
             return self.frame
-        edges = tuple((side, side) for side in self.margin)
+        rows, columns = self.margin
+        if self.guesses:
+            wide = self.picture[self._view(self.frame.shape, (0, columns))]
+        else:
+            wide = _padded(self.frame, columns=(columns, columns), mode="edge")
         view = self._view(self.frame.shape, self.margin)
-        return np.where(self.known[view][..., None], self.picture[view], np.pad(self.frame, ((0, 0), *edges, (0, 0)), mode="edge"))
+        return np.where(self.known[view][..., None], self.picture[view], _padded(wide, rows=(rows, rows), mode="edge"))
 
     @property
     def with_alpha(self) -> np.ndarray:
@@ -81,4 +100,27 @@ def moved(pictures: np.ndarray, offsets: np.ndarray) -> np.ndarray:
             out[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = picture[
                 max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
             ]
+    return made
+
+
+def _guessed(frame: np.ndarray, room: int, columns: int) -> np.ndarray:
+    """Frames uint8 [B, H, W, 3] in the middle of `room` pixels more on each side: their outer columns mirrored again and again, then the
+    outer rows repeated."""
+    left = _padded(frame[:, :, :columns], columns=(room, 0), mode="symmetric")
+    right = _padded(frame[:, :, -columns:], columns=(0, room), mode="symmetric")
+    return _padded(np.concatenate([left, frame[:, :, columns:-columns], right], axis=2), rows=(room, room), mode="edge")
+
+
+def _padded(
+    frame: np.ndarray, rows: tuple[int, int] = (0, 0), columns: tuple[int, int] = (0, 0), *, mode: Literal["constant", "edge", "symmetric"]
+) -> np.ndarray:
+    return np.pad(frame, ((0, 0), rows, columns, (0, 0)), mode=mode)
+
+
+def _carried(pictures: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Pictures [B, H, W, 3], each moved by its rows and columns, int [B, 2]; the outer rows repeat, and what leaves at one side comes in at
+    the other."""
+    rows, made = np.arange(pictures.shape[1]), np.empty_like(pictures)
+    for picture, out, (down, right) in zip(pictures, made, offsets.tolist(), strict=True):
+        np.take(np.roll(picture, right, axis=1), rows - down, axis=0, mode="clip", out=out)
     return made

@@ -34,7 +34,7 @@ class ReferenceSampler:
         self._paint, self._sampling, self._seed = PaintGraph(tokenizer), bundle.manifest.sampling, seed
         self._shape = (tokenizer.config.positions, tokenizer.config.codes)
         context = dynamics.config.context
-        self._shown = Mosaic.of(frame[None], tokenizer.config)
+        self._shown = Mosaic.of(frame[None], tokenizer.config).guessing(tokenizer.config.guess)
         self._around = deque([self._there(self._shown.around)] * (context + 1), maxlen=context + 1)  # frames with their margin
         self._codes = deque([torch.zeros(1, *self._shape, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)
         self._motion = deque([torch.zeros(1, 2, dtype=torch.int64, device=device)] * (context - 1), maxlen=context - 1)

@@ -68,7 +68,7 @@ def train_judge(
         if not known.any():
             return None
         logits = model(frames[known], torch.randn(frames[known].shape[:-1]))
-        return nn.functional.cross_entropy(logits, labels[known], label_smoothing=0.05)
+        return nn.functional.cross_entropy(logits.float(), labels[known], label_smoothing=0.05)
 
     return fit(model, lambda step: sampler.batch(step, ROWS), loss_of, steps, LEARNING_RATE, WEIGHT_DECAY, RISING, progress)
 

@@ -55,7 +55,7 @@ def train_segments(
 
     def loss_of(rows: np.ndarray) -> Tensor:
         logits = model(_as_worlds_show(_floats(frames[rows])))
-        return F.cross_entropy(logits, torch.from_numpy(kinds[rows].astype(np.int64)), weights)
+        return F.cross_entropy(logits.float(), torch.from_numpy(kinds[rows].astype(np.int64)), weights)
 
     def batch(step: int) -> np.ndarray:
         return np.random.default_rng([seed, SEED, step]).integers(len(frames), size=ROWS)

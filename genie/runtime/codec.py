@@ -117,17 +117,23 @@ class Codec(ABC):
         *_, (shown, _) = self.watch(frames)
         return shown
 
+    def begun(self, frames: np.ndarray) -> Mosaic:
+        """What a rollout shows that goes on from frames uint8 [B, T, H, W, 3]: it may guess what was never in view."""
+        return self.watched(frames).guessing(self.config.guess)
+
     def follow(self, shown: Mosaic, tokens: np.ndarray) -> Mosaic:
         """What is shown after the next frames, whose tokens int [B, N, G] are known."""
         return shown.after(self.motion(tokens), self.paint(shown, tokens))
 
-    def unrolled(self, frames: np.ndarray, margin: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def unrolled(self, frames: np.ndarray, margin: bool = False, shown: Mosaic | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The round trip on its own output: uint8 [B, T, H, W, 3] -> the same shape (first frame as it is), codes [B, T-1, N, G].
 
         Args:
             margin: the frames come with their margin, [B, T, H', W', 3].
+            shown: as of `encode`.
         """
-        shown, codes = self.shown(np.ascontiguousarray(frames[:, 0])), [np.zeros((len(frames), *self.token_shape), np.int64)]
+        shown = self.shown(np.ascontiguousarray(frames[:, 0])) if shown is None else shown
+        codes = [np.zeros((len(frames), *self.token_shape), np.int64)]
         made = [shown.around]
         for t in range(1, frames.shape[1]):
             codes.append(self.describe(shown, np.ascontiguousarray(frames[:, t])))

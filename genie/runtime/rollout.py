@@ -128,6 +128,7 @@ class BatchRollout:
                 past = _Past(prompts[:, t], actions[:, t - 1], codes[:, t - 1])
                 engine.commit(state, past.actions, past.codes, past.frame)
                 history.append(past)
+        state.shown = state.shown.guessing(codec.config.guess)
         return cls(engine, table, sampling, tuple(int(seed) for seed in seeds), state, tokens, salts=(0,) * batch, history=history)
 
     @property

@@ -300,7 +300,8 @@ def read_key_frame(data: bytes, tokenizer: TokenizerConfig, where: str) -> Mosai
         return shown
     if pixels.shape[2] != 4:
         raise SessionError(f"{where} does not say what was seen.")
-    return replace(shown, picture=np.ascontiguousarray(pixels[None, ..., :3]), known=pixels[None, ..., 3] > 127)
+    picture, known = np.ascontiguousarray(pixels[None, ..., :3]), pixels[None, ..., 3] > 127
+    return replace(shown, picture=picture, known=known, guesses=bool(tokenizer.guess))
 
 
 def pixel_hash(frame: np.ndarray) -> int:

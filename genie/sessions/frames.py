@@ -149,7 +149,7 @@ class Frames:
             shown = self.shown(holder, index)
         else:
             if self._prompt is None:
-                self._prompt = self._codec.watched((recording.prompt if remembers else recording.prompt[-1:])[None])
+                self._prompt = self._codec.begun((recording.prompt if remembers else recording.prompt[-1:])[None])
             shown = self._prompt
         for edit in reversed(edits):
             shown = shown.showing(edit)

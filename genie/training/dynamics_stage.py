@@ -7,6 +7,7 @@ trained further, its own rollouts (`genie.training.own_rollouts`).
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from genie.configs import DynamicsConfig
 from genie.data.clips import ClipSampler
 from genie.data.store import UNKNOWN_ACTION, Dataset
 from genie.dynamics import Dynamics, masked_loss, random_known
+from genie.errors import TrainingError
 from genie.horizons import PROMPT_FRAMES, clips_in_motion, measure
 from genie.latent_actions import LatentActionModel
 from genie.motion import MotionHead, trails
@@ -30,7 +32,7 @@ from genie.runtime.torch_engine import TorchCodec, TorchEngine
 from genie.training.chance import normal_like
 from genie.training.foreground import Foreground
 from genie.training.loop import Validation
-from genie.training.own_rollouts import RolloutReader
+from genie.training.own_rollouts import RolloutReader, where_a_figure_is
 from genie.training.pieces import damaged, planted
 from genie.training.tokens import TokenReader, mixed_actions
 from tokenizer import TokenizerConfig
@@ -57,6 +59,7 @@ class DynamicsData:
     real_share: float = 0.2  # of the batches come from real frames instead of the tokenizer's
     own_share: float = 0.4  # of the batches come from rollouts of the model, where there are any
     planted_share: float = 0.0  # of the batches have pieces planted that stay
+    learns: Sequence[str] = ()  # patterns of the weights that learn (`fnmatch`); none: all do
     validation_clips: int = 32
     horizon: int = 10
 
@@ -105,6 +108,7 @@ class DynamicsObjective:
     ) -> None:
         torch.manual_seed(data.seed)
         self.model = Dynamics(config, tokenizer.config).to(device)
+        only(self.model, data.learns)
         self._device = device
         self._tokenizer, self._latent_actions = tokenizer.to(device).eval(), latent_actions.to(device).eval()
         self._codec, self._margin = TorchCodec(tokenizer), tokenizer.config.margin
@@ -113,6 +117,7 @@ class DynamicsObjective:
         self._tokens = TokenReader(tokens)
         self._own = RolloutReader(rollouts) if rollouts else None
         self._real = ClipSampler(dataset.split("train"), data.slots + 2, data.skip, data.seed)
+        self._figure = where_a_figure_is(self._real, self._codec) if rollouts else None
         self._foreground = Foreground.of(ClipSampler(dataset.split("train"), 1, data.skip, data.seed), device)
         held_out = ClipSampler(dataset.split("held_out"), PROMPT_FRAMES + data.horizon, data.skip, data.seed)
         self._held_out = clips_in_motion(held_out, data.validation_clips)
@@ -129,7 +134,7 @@ class DynamicsObjective:
             moments = first[:, None] + np.arange(self._data.slots + 2)
             real = self._real.read(self._own.starts[rows] + self._data.skip * first, self._data.slots + 2).frames
             rows = rows[:, None]
-            own, seen = self._own.frames[rows, moments], self._own.seen[rows, moments[:, 2:]]
+            own, seen = self._own.frames[rows, moments], self._own.seen[rows, moments[:, 2:]] | self._figure
             return Sequences(real, own, None, self._own.actions[rows, moments[:, 1:-1]], True, seen)
         walks = rng.integers(self._tokens.walks, size=self._data.rows)
         first = rng.integers(-1, self._tokens.length - self._data.slots - 1, size=self._data.rows)  # -1: no frame before
@@ -273,6 +278,22 @@ class DynamicsObjective:
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         return None
+
+
+def only(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Let those weights alone learn whose names match one of the patterns; all where there are none.
+
+    Raises:
+        TrainingError: a pattern matches none.
+    """
+    names = {name for name, _ in model.named_parameters()}
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise TrainingError(
+                f"dynamics_learns: no weights of the dynamics are called {pattern!r}; there are {', '.join(sorted(names))}."
+            )
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns))
 
 
 def contrast(frames: Tensor, config: TokenizerConfig) -> Tensor:

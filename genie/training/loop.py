@@ -144,7 +144,8 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
     checkpoint = folder / "checkpoint.safetensors"
     model = objective.model
     torch.manual_seed(plan.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=plan.weight_decay, fused=True)
+    learns = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learns, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=plan.weight_decay, fused=True)
     state = _State()
     ema = {name: value.clone() for name, value in model.state_dict().items()}
     if checkpoint.exists():
@@ -179,7 +180,7 @@ def train(objective: Objective, plan: Plan, run: Path, console: Console | None =
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     loss, numbers, frames = objective.loss(batch, generator)
                 loss.backward()
-                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+                norm = torch.nn.utils.clip_grad_norm_(learns, plan.clip)
                 unusable = 0 if torch.isfinite(norm) else unusable + 1
                 if unusable > MOST_UNUSABLE or not torch.isfinite(loss):  # a loss that is none may have left its mark on what is carried on
                     raise TrainingError(

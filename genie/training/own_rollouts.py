@@ -5,6 +5,7 @@ frame back to the real next one. The picture scrolls as the real one did, so tha
 prompt is the model's own invention and no mistake, so it is left out (`seen`; what is remembered from the prompt and shown again is not).
 Not so a cell half of which comes into view just now: whatever the model has made of the level so far, it should go on as real levels do.
 Nor where the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
+Nor where the camera keeps a figure (`where_a_figure_is`): it is to be there wherever the model has brought it.
 
 One file a block: frames with their margin uint8 [W, L, H', W', 3], actions int64 [W, L-1] (ids of the action table), seen bool
 [W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
@@ -25,11 +26,15 @@ from genie.data.store import Dataset
 from genie.horizons import PROMPT_FRAMES, roll_along, seen_and_new
 from genie.metrics import outlines
 from genie.runtime.actions import ActionTable
+from genie.runtime.codec import Codec
 from genie.runtime.sampling import Sampling
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.tokens import mixed_actions
+from tokenizer.mosaic import moved
 
 BLOCK = 64  # rollouts in step, and the unit of resuming
+FIGURE = 3.0  # times as much as the median cell one must change by itself, on average, for a figure to be there
+LOOKED_AT = 256  # real steps that are averaged for that
 FADED = 0.5  # a frame has faded where it shows less than this share of the real one's outlines
 
 
@@ -105,6 +110,18 @@ def after_faded(frames: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Which frames of rollouts uint8 [B, T, H, W, 3] follow one that has faded, beside the real clips they should be: bool [B, T]."""
     faded = outlines(frames) < FADED * outlines(real)
     return np.concatenate([np.zeros_like(faded[:, :1]), faded[:, :-1]], axis=1)
+
+
+def where_a_figure_is(sampler: ClipSampler, codec: Codec) -> np.ndarray:
+    """The cells that a camera keeps a figure in, bool [h, w]: what they show changes by itself where all else moves along."""
+    clips = sampler.spread(min(LOOKED_AT, sampler.choices)).frames[:, -2:]
+    motion, side = codec.motion(codec.encode(clips))[:, 0], codec.code_stride
+    before, after = clips.astype(np.float32).swapaxes(0, 1)
+    there = moved(np.ones(before.shape, np.bool_), motion)
+    changed = np.where(there, after - moved(before, motion), 0)
+    cells = changed.reshape(len(changed), before.shape[1] // side, side, before.shape[2] // side, -1)
+    mean = np.sqrt(np.square(cells).mean(axis=(2, 4))).mean(axis=0)
+    return np.asarray(mean > FIGURE * np.median(mean))
 
 
 class RolloutReader:

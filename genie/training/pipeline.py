@@ -236,6 +236,7 @@ class Pipeline:
             seed=settings.seed,
             validation_clips=settings.validation_clips,
             planted_share=settings.dynamics_planted,
+            learns=settings.dynamics_learns,
         )
         return DynamicsObjective(
             self.dataset, self.run / "tokens", tokenizer, latent_actions, self.dynamics_config, self.table, data, settings.sampling,

@@ -24,6 +24,7 @@ SETTINGS_FILE = "settings.json"
 OF_THE_RUN = ("dataset", "base", "fine_tune")  # settings that the data and the command say
 # What a tokenizer that is trained further may get anew, where it sees the frame before.
 NEW_IN_OLD = ("steady", "keeps", "centred")
+OF_ROLLOUTS = ("guess",)  # and one that is not, where it has a mosaic: no network has to learn it
 
 
 class StageSettings(BaseModel):
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
     fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
+    dynamics_learns: tuple[str, ...] = ()  # patterns of the weights that learn in a dynamics trained further, as "*_out.*"; none: all do
     blend: float = Field(default=1.0, gt=0, le=1)  # share of what these have learned in their weights; the rest is what they began with
     stages: dict[Stage, StageSettings] = {
         "tokenizer": StageSettings(minutes=20, learning_rate=1.2e-3, rows=6),
@@ -174,8 +176,8 @@ class Settings(BaseModel):
         """
         manifest = bundle.manifest
         shape = manifest.tokenizer
-        if "tokenizer" in fine_tune and shape.mode == "context":
-            shape = shape.model_copy(update={name: getattr(self.tokenizer, name) or getattr(shape, name) for name in NEW_IN_OLD})
+        new = (*(NEW_IN_OLD if "tokenizer" in fine_tune and shape.mode == "context" else ()), *(OF_ROLLOUTS if shape.mosaic else ()))
+        shape = shape.model_copy(update={name: getattr(self.tokenizer, name) or getattr(shape, name) for name in new})
         sizes = ("width", "layers", "heads", "frame_width") if "dynamics" in fine_tune else ()
         kept = {name: getattr(manifest.dynamics, name) for name in sizes}
         return self.model_copy(
@@ -205,7 +207,7 @@ def presets() -> dict[str, Settings]:
     still = TokenizerConfig(
         mode="per-frame", local=True, codes=8, levels=(4, 4, 4, 4)
     )  # a ball of two pixels is described where it is, not by where it was
-    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True, centred=True, mosaic=24)
+    small = TokenizerConfig(codes=4, width=16, blocks=1, reach_rows=8, reach_columns=4, steady=True, centred=True, mosaic=24, guess=12)
     stage = StageSettings(steps=40, learning_rate=1e-3, rows=4)
     return {
         "default": Settings(),

@@ -93,14 +93,56 @@ def test_rows_begin_anew_alone() -> None:
     assert np.array_equal(again.around[1], shown.around[1])
 
 
+def test_a_rollout_guesses_what_was_never_in_view_from_the_sides_of_the_frame() -> None:
+    _, _, seen = walked([(5, 3), (4, -4)])
+    shown, frame = seen.guessing(12), seen.frame
+    assert np.array_equal(shown.known, seen.known) and np.array_equal(shown.picture[seen.known], seen.picture[seen.known])
+    assert seen.guessing(0) is seen
+    fresh = Mosaic.of(frame, CONFIG).guessing(12).picture  # of which nothing is known but the frame
+    beside = fresh[:, 20:-20]
+    assert np.array_equal(beside[:, :, 8:-8], np.pad(frame, ((0, 0), (0, 0), (12, 12), (0, 0)), mode="symmetric"))
+    assert np.array_equal(beside[:, :, :8], frame[:, :, 4:12])  # then they are mirrored once more
+    assert np.array_equal(fresh[:, :20], np.repeat(fresh[:, 20:21], 20, axis=1))  # above it the outer row goes on
+    assert np.array_equal(shown.picture[~seen.known], fresh[~seen.known])
+    assert np.array_equal(shown.around[:, 6:-6], shown.picture[:, 20:-20, 16:-16])
+    level = shown.known[:, 14:20, 16:-16]  # above, what is not remembered is the row below it
+    assert np.array_equal(shown.around[:, :6][~level], np.repeat(shown.around[:, 6:7], 6, axis=1)[~level])
+
+
+def test_a_guess_gives_way_to_what_comes_into_view() -> None:
+    level, corners = world(), np.full((2, 2), 80)
+    plain = Mosaic.of(view(level, corners), CONFIG)
+    guessing = plain.guessing(12)
+    for step in [(5, 3), (4, -4), (-6, 2), (0, 4), (0, 4)]:
+        corners = corners + np.array([step, (-step[0], -step[1])])
+        plain, guessing = (one.after(-np.array([step, (-step[0], -step[1])]), view(level, corners)) for one in (plain, guessing))
+    assert np.array_equal(guessing.known, plain.known) and not plain.known.all()
+    assert np.array_equal(guessing.picture[plain.known], plain.picture[plain.known])
+
+
+def test_a_level_goes_on_with_what_has_left_the_mosaic_on_the_other_side() -> None:
+    shown = Mosaic.of(view(world(), np.full((2, 2), 80)), CONFIG).guessing(12)
+    there = shown.picture
+    walking = np.array([[0, -4], [0, 4]])  # the first camera to the right, the second one to the left
+    for _ in range(there.shape[2] // 4):  # all around, and all that comes into view is as it was guessed
+        moved = move(torch.from_numpy(shown.around).permute(0, 3, 1, 2).float(), torch.from_numpy(walking), REACH)
+        shown = shown.after(walking, moved.permute(0, 2, 3, 1).byte().numpy())
+    assert np.array_equal(shown.picture, there)
+    fallen = shown.after(np.array([[-6, 0], [6, 0]]), shown.frame).picture
+    assert np.array_equal(fallen[0, -6:], np.repeat(there[0, -1:], 6, axis=0))  # the ground goes on below
+    assert np.array_equal(fallen[1, :6], np.repeat(there[1, :1], 6, axis=0))  # and the sky above
+
+
 def test_without_a_mosaic_there_is_only_the_frame() -> None:
     config = TokenizerConfig(resolution=(HEIGHT, WIDTH), reach_rows=6, reach_columns=4)
     _, _, shown = walked([(5, 3), (4, -4)], config)
     assert shown.around is shown.frame and shown.picture.shape == shown.frame.shape
-    assert config.around == config.resolution and "mosaic" not in config.model_dump()
+    assert config.around == config.resolution and not {"mosaic", "guess"} & config.model_dump().keys()
 
 
-@pytest.mark.parametrize("wrong", [{"mosaic": 5}, {"reach_rows": 0, "reach_columns": 0}, {"mosaic": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"mosaic": 0, "guess": 4}, {"guess": 25}, {"mosaic": 5}, {"reach_rows": 0, "reach_columns": 0}, {"mosaic": -1}]
+)
 def test_a_mosaic_needs_a_reach_and_holds_it(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         TokenizerConfig(**{**CONFIG.model_dump(), **wrong})

@@ -16,6 +16,7 @@ import pytest
 import torch
 from click.testing import Result
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import genie
@@ -33,7 +34,7 @@ from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast, news
 from genie.training.loop import MODEL_FILE, Plan
-from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts
+from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts, where_a_figure_is
 from genie.training.pipeline import Pipeline, actions_of, take_over
 from genie.training.settings import STAGES, Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay, keep_loss
@@ -281,6 +282,22 @@ def test_a_run_on_the_base_of_a_world_trains_its_dynamics_further_and_nothing_el
     assert read_settings(tmp_path / "run").base == base.manifest.name
 
 
+def test_a_dynamics_trained_further_may_learn_in_some_of_its_weights_alone(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
+    base = ["--base", str(smoke_run / "world"), "--preset", "smoke", "--fine-tune", "dynamics", "--set", "own_frames=0"]
+
+    def train(name: str, patterns: str) -> Result:
+        command = ["train", str(dataset.path), "--out", str(tmp_path / name), *base, "--set", f"dynamics_learns={patterns}", "--steps", "3"]
+        return CliRunner().invoke(app, command)
+
+    refused = train("none", '["frame.*", "nothing.*"]')
+    assert isinstance(refused.exception, TrainingError) and "'nothing.*'" in str(refused.exception)
+    done = train("some", '["blocks.*_out.weight", "frame.*"]')
+    assert done.exit_code == 0, done.output
+    before, after = (load_file(path / "world" / "dynamics.safetensors") for path in (smoke_run, tmp_path / "some"))
+    learned = {name for name in before if not torch.equal(before[name], after[name])}
+    assert learned == {name for name in before if name.startswith("frame.") or ("blocks." in name and name.endswith("_out.weight"))}
+
+
 def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path, tmp_path: Path) -> None:
     data = DatasetWriter(
         tmp_path / "data",
@@ -334,6 +351,12 @@ def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Datase
     assert 0.3 < by_name.mean() < 0.7
     assert np.array_equal(made.actions[by_name], real.actions[by_name] + 8)
     assert made.seen[:, :4].all() and 0.3 < made.seen[:, 9].mean() < 1.0
+
+
+def test_the_camera_keeps_the_figure_in_the_middle(dataset: Dataset, smoke_run: Path) -> None:
+    codec = genie.load_world(smoke_run / "world", backend="torch").engine.codec
+    there = where_a_figure_is(ClipSampler(dataset.split("train"), 8, 2, 0), codec)
+    assert there.shape == (8, 8) and there[3:5, 3:5].all() and there.sum() <= 8
 
 
 def test_what_follows_a_faded_frame_counts_whole() -> None:

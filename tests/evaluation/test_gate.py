@@ -139,10 +139,4 @@ def test_every_shipped_world_carries_the_marks_of_its_own_weights() -> None:
         marks = Bundle(path).marks
         assert marks is not None, name
         assert marks.shippable or all(reason in (path / CARD).read_text() for reason in marks.reasons), name
-    first = Bundle(installed_worlds()["coinrun"]).marks
-    assert first is not None and all(reason.startswith("staying power") for reason in first.reasons)  # it listens and is faithful
-
-
-@pytest.mark.xfail(strict=True, reason="half of its rollouts have collapsed after 208 frames, where 256 are asked for: docs/worlds.md")
-def test_the_world_one_begins_with_may_ship() -> None:
     assert Bundle(installed_worlds()["coinrun"]).marks.shippable  # type: ignore[union-attr]

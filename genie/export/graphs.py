@@ -13,13 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 import torch
+from onnxscript.rewriter import RewriteRule
 from torch import Tensor, nn
 
 from genie.configs import GRAPHS
@@ -40,7 +41,7 @@ def write_graphs(
     tokenizer: VideoTokenizer,
     latent_actions: LatentActionModel,
     dynamics: Dynamics,
-    progress: Callable[[str], None] = lambda graph: None,
+    progress: Callable[[str], None] = lambda part: None,
 ) -> dict[str, bytes]:
     """Write every graph into a bundle's folder, which holds the weights already.
 
@@ -48,24 +49,34 @@ def write_graphs(
         file name -> contents. Each was checked by onnx.checker.
     """
     found = {}
-    for name, (graph, inputs, outputs) in _graphs(tokenizer, latent_actions, dynamics).items():
-        progress(name)
-        model = _traced(graph, inputs, outputs)
+    progress("tracing graphs")
+    for name, model in _traced(_graphs(tokenizer, latent_actions, dynamics)).items():
+        progress(f"graph {name}")
         _refer_to_weights(model, bundle / f"{GRAPHS[name]}.safetensors")
-        with _quiet():  # folds what is small; weights are left to ONNX Runtime
-            onnxscript.optimizer.optimize_ir(model, input_size_limit=INLINE_BYTES, output_size_limit=INLINE_BYTES)
-        _strip(model)
-        path = bundle / graph_file(name)
-        ir.save(model, path)
-        onnx.checker.check_model(str(path), full_check=True)
-        found[path.name] = path.read_bytes()
+        forms = {name: model}
+        if name == "step":  # rewritten, as tracing it once more takes seconds
+            forms["step-int8"] = model.clone()
+            INT8_LINEAR.apply_to_model(forms["step-int8"])
+        for form, model in forms.items():
+            with _quiet():  # folds what is small; weights are left to ONNX Runtime
+                onnxscript.optimizer.optimize_ir(model, input_size_limit=INLINE_BYTES, output_size_limit=INLINE_BYTES)
+            _strip(model)
+            path = bundle / graph_file(form)
+            ir.save(model, path)
+            onnx.checker.check_model(str(path), full_check=True)
+            found[path.name] = path.read_bytes()
     return found
 
 
-def _graphs(
-    tokenizer: VideoTokenizer, latent_actions: LatentActionModel, dynamics: Dynamics
-) -> dict[str, tuple[nn.Module, dict[str, Any], tuple[str, ...]]]:
-    """Name -> module, example inputs by name (lists become name_0, name_1, …), names of the outputs."""
+class Parts(NamedTuple):
+    """A graph to export, its example inputs by name (lists become name_0, name_1, …) and the names of its outputs."""
+
+    graph: nn.Module
+    inputs: dict[str, Any]
+    outputs: tuple[str, ...]
+
+
+def _graphs(tokenizer: VideoTokenizer, latent_actions: LatentActionModel, dynamics: Dynamics) -> dict[str, Parts]:
     config = dynamics.config
     tokens = (BATCH, tokenizer.config.positions, tokenizer.config.codes)
     ring = (*tokens[:2], config.heads)
@@ -79,10 +90,12 @@ def _graphs(
     def motion() -> Tensor:
         return torch.zeros((BATCH, 2), dtype=torch.int64)
 
-    codes = torch.zeros(tokens, dtype=torch.int64)
+    def codes() -> Tensor:
+        return torch.zeros(tokens, dtype=torch.int64)
+
     step: dict[str, Any] = {
         "embedding": torch.zeros(*tokens[:2], config.width),
-        "codes": codes,
+        "codes": codes(),
         "known": torch.zeros(tokens, dtype=torch.bool),
         "modulation": torch.zeros(BATCH, 6 * config.layers, config.width),
         "keys": [torch.zeros(*ring, config.head_width, config.context - 1) for _ in range(config.layers)],
@@ -105,7 +118,7 @@ def _graphs(
     stored = tuple(f"{name}_{layer}_after" for name in ("keys", "values") for layer in range(config.layers))
     made = ("codes_after", "known_after", "new_keys", "new_values")
     return {
-        "embed": (
+        "embed": Parts(
             EmbedGraph(dynamics, folded=False),
             {
                 "before": image(),
@@ -117,49 +130,83 @@ def _graphs(
             },
             ("embedding", "modulation", "chosen"),
         ),
-        "step": (StepGraph(dynamics, folded=False), step, made),
-        "step-int8": (StepGraph(dynamics, folded=False, linear=int8_linear), step, made),
-        "store": (StoreGraph(), store, stored),
-        "paint": (PaintGraph(tokenizer), {"frame": around(), "codes": codes, "motion": motion()}, ("painted",)),
-        "describe": (EncodeGraph(tokenizer), {"previous": around(), "frame": image()}, ("codes", "motion")),
-        "act": (ActGraph(latent_actions), {"before": image(), "frame": image(), "after": image()}, ("action",)),
+        "step": Parts(StepGraph(dynamics, folded=False), step, made),
+        "store": Parts(StoreGraph(), store, stored),
+        "paint": Parts(PaintGraph(tokenizer), {"frame": around(), "codes": codes(), "motion": motion()}, ("painted",)),
+        "describe": Parts(EncodeGraph(tokenizer), {"previous": around(), "frame": image()}, ("codes", "motion")),
+        "act": Parts(ActGraph(latent_actions), {"before": image(), "frame": image(), "after": image()}, ("action",)),
     }
 
 
-def int8_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A linear layer in int8 for ONNX: weights by output channel, activations by their range in each call."""
-    scale = weight.abs().amax(dim=1) / 127
-    rounded = (weight / scale[:, None]).round().clamp(-127, 127).to(torch.int8).T
-    levels, step, zero = torch.onnx.ops.symbolic_multi_out(
-        "DynamicQuantizeLinear", (x,), dtypes=(torch.uint8, torch.float32, torch.uint8), shapes=(x.shape, (), ())
-    )
-    product = torch.onnx.ops.symbolic("MatMulInteger", (levels, rounded, zero), dtype=torch.int32, shape=(*x.shape[:-1], len(weight)))
-    y = product.float() * (step * scale)
-    return y if bias is None else y + bias
+def _linear(op: Any, x: Any, weight: Any) -> Any:
+    return op.MatMul(x, op.Transpose(weight, perm=[1, 0]))
+
+
+def _int8_linear(op: Any, x: Any, weight: Any) -> Any:
+    """A linear layer in int8: weights by output channel, activations by their range in each call."""
+    scale = op.Div(op.ReduceMax(op.Abs(weight), op.Constant(value_ints=[1]), keepdims=0), op.Constant(value_float=127.0))
+    levels = op.Round(op.Div(weight, op.Unsqueeze(scale, op.Constant(value_ints=[1]))))
+    rounded = op.Cast(op.Clip(levels, op.Constant(value_float=-127.0), op.Constant(value_float=127.0)), to=ir.DataType.INT8)
+    seen, step, zero = op.DynamicQuantizeLinear(x, _outputs=3)
+    product = op.MatMulInteger(seen, op.Transpose(rounded, perm=[1, 0]), zero)
+    return op.Mul(op.Cast(product, to=ir.DataType.FLOAT), op.Mul(step, scale))
+
+
+INT8_LINEAR = RewriteRule(_linear, _int8_linear)
+
+
+class _Together(nn.Module):
+    """All graphs side by side: the exporter takes most of a second to begin, and so begins once."""
+
+    def __init__(self, graphs: dict[str, Parts]) -> None:
+        super().__init__()
+        self.graphs = nn.ModuleDict({name: part.graph for name, part in graphs.items()})
+
+    def forward(self, *inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        outputs: list[Tensor] = []
+        for graph, given in zip(self.graphs.values(), inputs, strict=True):
+            made = graph(*given)
+            outputs += made if isinstance(made, tuple) else [made]
+        return tuple(outputs)
 
 
 @torch.no_grad()
-def _traced(graph: nn.Module, inputs: dict[str, Any], outputs: tuple[str, ...]) -> ir.Model:
-    batch = torch.export.Dim("batch", min=1, max=2**16)
-
-    def shape(name: str, value: Tensor) -> dict[int, Any] | None:
-        if name in ("new_keys", "new_values"):
-            return {1: batch}
-        return None if name in WITHOUT_BATCH else {0: batch}
-
-    names: list[str] = []
-    for name, value in inputs.items():
-        names += [f"{name}_{i}" for i in range(len(value))] if isinstance(value, list) else [name]
-    shapes = tuple(
-        [shape(name, part) for part in value] if isinstance(value, list) else shape(name, value) for name, value in inputs.items()
-    )
+def _traced(graphs: dict[str, Parts]) -> dict[str, ir.Model]:
+    shapes = tuple(tuple(_shapes(name, key, value) for key, value in part.inputs.items()) for name, part in graphs.items())
+    inputs = [f"{name}.{key}" for name, part in graphs.items() for key in _flat(part.inputs)]
+    outputs = [f"{name}.{key}" for name, part in graphs.items() for key in part.outputs]
+    examples = tuple(tuple(part.inputs.values()) for part in graphs.values())
     with _quiet():
         program = torch.onnx.export(
-            graph.eval(), tuple(inputs.values()), input_names=names, output_names=outputs, dynamic_shapes=shapes,
+            _Together(graphs).eval(), examples, input_names=inputs, output_names=outputs, dynamic_shapes=(shapes,),
             opset_version=OPSET, dynamo=True, optimize=False, verbose=False,
         )  # fmt: skip
     assert program is not None
-    return program.model
+    whole = program.model
+    found = {}
+    for name in graphs:
+        ends = [[value for value in side if str(value.name).startswith(f"{name}.")] for side in (whole.graph.inputs, whole.graph.outputs)]
+        graph = ir.convenience.extract(whole.graph, *ends)
+        for value in (*graph.inputs, *graph.outputs):
+            value.name = str(value.name).removeprefix(f"{name}.")
+        graph.name = name
+        found[name] = ir.Model(graph, ir_version=whole.ir_version)
+    return found
+
+
+def _flat(inputs: dict[str, Any]) -> Iterator[str]:
+    for name, value in inputs.items():
+        yield from (f"{name}_{i}" for i in range(len(value))) if isinstance(value, list) else [name]
+
+
+def _shapes(graph: str, name: str, value: Tensor | list[Tensor]) -> Any:
+    """Which axis of an input counts rollouts: one of its own for each graph, so that none asks another's input how many there are."""
+    if isinstance(value, list):
+        return [_shapes(graph, name, part) for part in value]
+    batch = torch.export.Dim(f"{graph}_batch", min=1, max=2**16)
+    if name in ("new_keys", "new_values"):
+        return {1: batch}
+    return None if name in WITHOUT_BATCH else {0: batch}
 
 
 @contextmanager
@@ -178,7 +225,7 @@ def _refer_to_weights(model: ir.Model, weights: Path) -> None:
     """Replace large initializers by such as are cast to float32: references into a safetensors file, or bytes where all are whole."""
     places = _places(weights)
     for name, value in list(model.graph.initializers.items()):
-        key = name.split(".", 1)[1] if "." in name else name  # "dynamics.mask" of the graph module is "mask" of the file
+        key = name.split(".", 3)[-1]  # "graphs.step.dynamics.mask" of all graphs together is "mask" of the file
         tensor = value.const_value
         if tensor is None or tensor.nbytes < INLINE_BYTES:
             continue

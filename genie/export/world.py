@@ -40,7 +40,7 @@ def export_graphs(path: Path, clips: Clips | None = None, progress: Callable[[st
     models = load_models(Bundle(path))
     with replacing(path) as fresh:
         shutil.copytree(path, fresh, dirs_exist_ok=True)
-        files = write_graphs(fresh, *models, progress=lambda graph: progress(f"graph {graph}"))
+        files = write_graphs(fresh, *models, progress=progress)
         tried = REDUCED if clips is not None else {}
         graphs = Graphs(precisions=("fp32", *tried), made_for=Bundle(fresh).manifest.weights_digest)
         put_files(fresh, files, ".onnx", graphs=graphs.model_dump())

@@ -8,7 +8,7 @@ code, D width, L layers, H heads of d channels, R = context - 1 past slots.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -165,18 +165,9 @@ class StepGraph(nn.Module):
     With every code known it is the teacher-forced pass that puts a given frame into the context.
     """
 
-    def __init__(
-        self, dynamics: Dynamics, folded: bool = True, dtype: torch.dtype = torch.float32, linear: Callable[..., Tensor] | None = None
-    ) -> None:
-        """Around a dynamics.
-
-        Args:
-            folded: False folds in every call: for ONNX, whose runtime does it once when it loads the weights.
-            dtype: of the matrix products, where folded.
-            linear: what multiplies by a matrix, instead of `torch.nn.functional.linear`.
-        """
+    def __init__(self, dynamics: Dynamics, folded: bool = True, dtype: torch.dtype = torch.float32) -> None:
+        """`folded=False` folds in every call, as of `EmbedGraph`; `dtype` is that of the matrix products, where folded."""
         super().__init__()
-        self._linear = linear or _linear
         self.dynamics = dynamics
         self._block = code_block(dynamics.tokenizer)
         self._weights: StepWeights | None = None
@@ -244,23 +235,23 @@ class StepGraph(nn.Module):
         for number, layer in enumerate(weights.layers):
             after = scales_and_shifts[6 * number : 6 * number + 6]
             h = _normalised(x, layer.norms[0], *after[:2])
-            q, k, v = self._linear(h, layer.space_qkv).unflatten(-1, (3 * heads, config.head_width)).transpose(1, 2).split(heads, dim=1)
+            q, k, v = _linear(h, layer.space_qkv).unflatten(-1, (3 * heads, config.head_width)).transpose(1, 2).split(heads, dim=1)
             attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # [B, H, N, d]
-            x = x + self._linear(attended.transpose(1, 2).flatten(2), layer.space_out)
+            x = x + _linear(attended.transpose(1, 2).flatten(2), layer.space_out)
 
             h = _normalised(x, layer.norms[1], *after[2:4])
-            qk, v = self._linear(h, layer.time_qkv).unflatten(-1, (3 * heads, 1, config.head_width)).split([2 * heads, heads], dim=2)
+            qk, v = _linear(h, layer.time_qkv).unflatten(-1, (3 * heads, 1, config.head_width)).split([2 * heads, heads], dim=2)
             q, k = _rotate(qk, rope).split(heads, dim=2)  # [B, N, H, 1, d]
             scores = torch.cat([q @ keys[number] + mask, (q * k).sum(-1, keepdim=True)], dim=-1)
             past, own = scores.softmax(-1).split([config.context - 1, 1], dim=-1)
-            x = x + self._linear((past @ values[number] + own * v).flatten(2), layer.time_out)
+            x = x + _linear((past @ values[number] + own * v).flatten(2), layer.time_out)
             new_keys.append(k)
             new_values.append(v)
 
             h = _normalised(x, layer.norms[2], *after[4:])
-            x = x + self._linear(F.gelu(self._linear(h, layer.up, layer.up_bias), approximate="tanh"), layer.down, layer.down_bias)
+            x = x + _linear(F.gelu(_linear(h, layer.up, layer.up_bias), approximate="tanh"), layer.down, layer.down_bias)
         x = F.rms_norm(x, weights.norm.shape, weights.norm, eps=NORM_EPSILON)
-        return self._linear(x, weights.head).unflatten(-1, (groups, vocabulary)), torch.stack(new_keys), torch.stack(new_values)
+        return _linear(x, weights.head).unflatten(-1, (groups, vocabulary)), torch.stack(new_keys), torch.stack(new_values)
 
 
 def _normalised(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -234,7 +234,7 @@ def presets() -> dict[str, Settings]:
             tokenizer=small,
             latent_actions=LatentActionConfig(width=16),
             dynamics={"width": 64, "layers": 2, "heads": 4, "frame_width": 16, "context": 8, "trail": 3},
-            stages=dict.fromkeys(STAGES, stage),
+            stages={**dict.fromkeys(STAGES, stage), "dynamics": stage.model_copy(update={"rows": 2})},
             warmup_steps=10,
             checkpoint_seconds=1.0,
             walk=4,

@@ -70,7 +70,7 @@ def report(probe: Probe, world: World, clips: Clips, actions: np.ndarray, others
     dice = world.engine, world.action_table, world.sampling
     steps_made: list[np.ndarray] = []
     made = {"world": roll(*dice, prompts, actions, each=lambda batch: steps_made.append(codec.motion(batch.tokens)))}
-    made["world, told the scrolls"] = roll_along(*dice, prompts, actions, motion[:, PROMPT_FRAMES - 1 :])
+    made["world, told the scrolls"] = roll_along(*dice, prompts, actions, motion[:, PROMPT_FRAMES - 1 :])[0]
     made["tokenizer"] = codec.unrolled(clips.frames)[0][:, PROMPT_FRAMES:]
     if others is not None:
         made["random keys"] = roll(*dice, prompts, others)

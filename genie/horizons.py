@@ -142,19 +142,22 @@ def roll_along(
     motion: np.ndarray,
     seed: int = 0,
     margin: bool = False,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Like `roll`, with the picture scrolling as it is told: motion int [B, S, 2], rows down and columns right. All in one batch.
 
     Args:
         margin: the frames come with their margin, uint8 [B, S, H', W', 3].
+
+    Returns:
+        The frames, and the tokens that each was made of.
     """
     batch = BatchRollout.begin(engine, table, sampling, prompts, seeds=range(seed, seed + len(prompts)))
-    made = []
+    made, tokens = [], []
     for t in range(actions.shape[1]):
         noise = np.stack([uniform(own, 0, t, (sampling.passes, *engine.noise_shape)) for own in batch.seeds])
-        engine.step(batch.state, actions[:, t], noise, sampling, motion[:, t])
+        tokens.append(engine.step(batch.state, actions[:, t], noise, sampling, motion[:, t]))
         made.append(batch.state.shown.around if margin else batch.state.frame)
-    return np.stack(made, axis=1)
+    return np.stack(made, axis=1), np.stack(tokens, axis=1)
 
 
 def seen_since(motion: np.ndarray, prompt: int, resolution: tuple[int, ...], side: int, known: np.ndarray | None = None) -> np.ndarray:

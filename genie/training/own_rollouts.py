@@ -7,8 +7,8 @@ Not so a cell half of which comes into view just now: whatever the model has mad
 Nor where the model's frame has faded: one that shows next to nothing has nothing to keep, and the lesson is the whole real next frame.
 Nor where the camera keeps a figure (`where_a_figure_is`): it is to be there wherever the model has brought it.
 
-One file a block: frames with their margin uint8 [W, L, H', W', 3], actions int64 [W, L-1] (ids of the action table), seen bool
-[W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
+One file a block: frames with their margin uint8 [W, L, H', W', 3], the tokens that led to each int [W, L-1, N, G], actions int64
+[W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from genie.training.tokens import mixed_actions
 from tokenizer.mosaic import moved
 
 BLOCK = 64  # rollouts in step, and the unit of resuming
+FORMAT = 2  # of the files
 FIGURE = 3.0  # times as much as the median cell one must change by itself, on average, for a figure to be there
 LOOKED_AT = 256  # real steps that are averaged for that
 FADED = 0.5  # a frame has faded where it shows less than this share of the real one's outlines
@@ -68,7 +69,7 @@ def make_rollouts(
     path.mkdir(parents=True, exist_ok=True)
     sampler = ClipSampler(dataset.split("train"), plan.length, plan.skip, plan.seed)
     blocks = -(-plan.frames // (BLOCK * plan.length))
-    name = hashlib.sha256(repr((asdict(plan), dataset.fingerprint)).encode()).hexdigest()[:8]
+    name = hashlib.sha256(repr((FORMAT, asdict(plan), dataset.fingerprint)).encode()).hexdigest()[:8]
     files = [path / f"{name}-{block:04}.npz" for block in range(blocks)]
     for block, file in enumerate(files):
         if not file.exists():
@@ -91,15 +92,18 @@ def _block(
     clips = sampler.read(sampler.start_of(rng.integers(sampler.choices, size=BLOCK)))
     codec = engine.codec
     actions = mixed_actions(rng, codec.infer_actions(clips.frames), clips.actions, table)
-    motion = codec.motion(codec.encode(clips.frames))
+    real = codec.encode(clips.frames)
+    motion = codec.motion(real)
     prompts = clips.frames[:, :PROMPT_FRAMES]
     along = (actions[:, PROMPT_FRAMES - 1 :], motion[:, PROMPT_FRAMES - 1 :])
-    made = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)), margin=True)
+    made, drawn = roll_along(engine, table, sampling, prompts, *along, seed=int(rng.integers(2**31)), margin=True)
     shown = [shown for shown, _ in codec.watch(prompts)]
+    shown[-1] = shown[-1].guessing(codec.config.guess)  # as where a rollout begins
     frames = np.concatenate([np.stack([one.around for one in shown], axis=1), made], axis=1)
     seen, new = seen_and_new(motion, PROMPT_FRAMES, clips.frames.shape[2:4], codec.code_stride, shown[-1].known)
     return {
         "frames": frames,
+        "tokens": np.concatenate([real[:, : PROMPT_FRAMES - 1], drawn.astype(real.dtype)], axis=1),
         "actions": actions,
         "seen": seen | new | after_faded(codec.without_margin(frames), clips.frames)[..., None, None],
         "starts": clips.starts,
@@ -124,15 +128,33 @@ def where_a_figure_is(sampler: ClipSampler, codec: Codec) -> np.ndarray:
     return np.asarray(mean > FIGURE * np.median(mean))
 
 
+@dataclass(frozen=True)
+class OwnSteps:
+    """Single steps of rollouts: the model's frame with its margin uint8 [B, H', W', 3], the tokens int [B, N, G] that it drew for the next,
+    the real next frame uint8 [B, H, W, 3], and which cells of it are a lesson, bool [B, h, w]."""
+
+    before: np.ndarray
+    tokens: np.ndarray
+    after: np.ndarray
+    counts: np.ndarray
+
+
 class RolloutReader:
-    """What `make_rollouts` made, for the dynamics."""
+    """What `make_rollouts` made, for the dynamics and for the decoder."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         parts = []
         for file in files:
             with np.load(file, allow_pickle=False) as found:
                 parts.append({key: found[key] for key in found.files})
-        joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "actions", "seen", "starts")}
-        self.frames, self.actions = joined["frames"], joined["actions"]
+        joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "tokens", "actions", "seen", "starts")}
+        self.frames, self.tokens, self.actions = joined["frames"], joined["tokens"], joined["actions"]
         self.seen, self.starts = joined["seen"], joined["starts"]
         self.length = self.frames.shape[1]
+
+    def steps(self, rng: np.random.Generator, real: ClipSampler, count: int) -> OwnSteps:
+        """So many steps after the prompts, drawn at random; `real` reads the dataset that the rollouts were made from."""
+        rows = rng.integers(len(self.starts), size=count)
+        moments = rng.integers(PROMPT_FRAMES - 1, self.length - 1, size=count)
+        after = real.read(self.starts[rows] + real.skip * (moments + 1), 1).frames[:, 0]
+        return OwnSteps(self.frames[rows, moments], self.tokens[rows, moments], after, self.seen[rows, moments + 1])

@@ -196,7 +196,8 @@ class Pipeline:
                 planted_share=settings.tokenizer_planted,
                 code_cost=settings.code_cost,
             )
-            return TokenizerObjective(self.dataset, self.tokenizer_config, data, self.device)
+            own = self._rollouts_for_the_decoder() if settings.tokenizer_own else ()
+            return TokenizerObjective(self.dataset, self.tokenizer_config, data, own, self.device)
         if stage == "latent_actions":
             return LatentObjective(
                 self.dataset,
@@ -208,7 +209,7 @@ class Pipeline:
         self._encode(tokenizer, latent_actions)
         rollouts: Sequence[Path] = ()
         if "dynamics" in settings.fine_tune and settings.own_frames:
-            rollouts = self._roll_out(tokenizer, latent_actions, self.run / "rollouts")
+            rollouts = self._roll_out(latent_actions)
         return self._dynamics_objective(tokenizer, latent_actions, rollouts)
 
     def _new_tokenizer(self) -> VideoTokenizer:
@@ -255,20 +256,35 @@ class Pipeline:
         with self._progress("encode the dataset", "walks") as progress:
             encode_dataset(self.dataset, tokenizer, latent_actions, plan, self.run / "tokens", progress)
 
-    def _roll_out(self, tokenizer: VideoTokenizer, latent_actions: LatentActionModel, path: Path) -> list[Path]:
+    def _rollouts_for_the_decoder(self) -> list[Path]:
+        settings = self.settings
+        if set(settings.fine_tune) != {"tokenizer", "dynamics"} or not settings.own_frames:
+            raise TrainingError(
+                "tokenizer_own: the rollouts are those of the world that the run begins with; it needs --base WORLD --fine-tune tokenizer "
+                "--fine-tune dynamics, and own_frames of 1 or more."
+            )
+        fresh = adopt(self._new_tokenizer(), load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
+        if changed := [name for name in fresh if not name.startswith("decoder.")]:
+            raise TrainingError(
+                f"tokenizer_own: the encoder stays {settings.base}'s, so that its codes mean the same; leave out what changes {changed[0]}."
+            )
+        return self._roll_out(self._latent_actions())
+
+    def _roll_out(self, latent_actions: LatentActionModel) -> list[Path]:
+        """Rollouts of the world that the run began with, with the tokenizer whose codes its dynamics was trained on."""
         settings = self.settings
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
         adopt(dynamics, load_tensors(self.run / "dynamics" / BEGINNING_FILE)[0])
-        if "tokenizer" in settings.fine_tune:  # the codes that these dynamics were trained on
-            tokenizer = self._new_tokenizer()
-            adopt(tokenizer, load_tensors(self.run / "tokenizer" / BEGINNING_FILE)[0])
+        tokenizer = self._new_tokenizer()
+        begun = BEGINNING_FILE if "tokenizer" in settings.fine_tune else MODEL_FILE
+        adopt(tokenizer, load_tensors(self.run / "tokenizer" / begun)[0])
         engine = TorchEngine(tokenizer, latent_actions, dynamics, self.device)
         wanted = settings.own_length or min(3 * settings.slots + 2, settings.token_length)
         length = max(settings.slots + 2, min(wanted, longest_clip(self.dataset.split("train"), settings.skip)))
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
         plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
         with self._progress("roll the dynamics out", "rollouts") as progress:
-            return make_rollouts(self.dataset, engine, self.table, settings.sampling, plan, path, progress)
+            return make_rollouts(self.dataset, engine, self.table, settings.sampling, plan, self.run / "rollouts", progress)
 
     @contextmanager
     def _progress(self, title: str, unit: str) -> Iterator[Callable[[int, int], None]]:

@@ -67,6 +67,7 @@ class Settings(BaseModel):
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
     fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
+    tokenizer_own: bool = False  # a tokenizer trained further learns in its decoder alone, from rollouts of the world it began as too
     dynamics_learns: tuple[str, ...] = ()  # patterns of the weights that learn in a dynamics trained further, as "*_out.*"; none: all do
     blend: float = Field(default=1.0, gt=0, le=1)  # share of what these have learned in their weights; the rest is what they began with
     stages: dict[Stage, StageSettings] = {

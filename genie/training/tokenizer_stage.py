@@ -4,11 +4,17 @@ Each batch row walks along a long clip: three steps a batch with gradients throu
 the next batch, so the tokenizer meets the errors that it piles up itself and its codes learn to mend them. If asked, pieces
 planted where the game never has them come, stay and go: then it keeps what a designer paints, and its own slips too. A tokenizer of single
 frames with local codes, under a still camera, learns from windows around what stands before the background instead.
+
+Trained further, its decoder can learn from rollouts of the world too (`genie.training.own_rollouts`), in every second batch: from frames
+that the world has made and the codes that it drew for the next, or in half of the rows those that would be right, to the real next frame.
+So it meets what it is to paint at play time, and mends it. The encoder then stays as it is, so that those codes keep their meaning.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +23,14 @@ from torch.nn import functional as F
 
 from genie.data.clips import Clips, ClipSampler, ClipStream
 from genie.data.store import Dataset
+from genie.horizons import PROMPT_FRAMES
 from genie.metrics import CHANGED_LEVELS, changed_error, perplexity, psnr, squared_error
 from genie.pictures import grid
 from genie.runtime.torch_engine import TorchCodec
 from genie.training.chance import normal_like
 from genie.training.foreground import Foreground
 from genie.training.loop import Validation
+from genie.training.own_rollouts import OwnSteps, RolloutReader, where_a_figure_is
 from genie.training.pieces import planted
 from tokenizer import TokenizerConfig
 from tokenizer.layers import kept
@@ -40,6 +48,9 @@ WINDOWS = 2  # of each frame
 WHOLE_SHARE = 0.1  # of its batches are whole frames all the same
 HEARSAY = 0.3  # largest share of the cells whose codes the decoder's summary gets wrong
 HEARSAY_SHARE = 0.5  # of the rows
+RIGHT_SHARE = 0.5  # of the steps of rollouts are painted from the codes that would be right
+AROUND = 7  # pixels a side of what a pixel stands out from
+STANDING_OUT = 12.0  # how much more an error in a step of a rollout costs, for each unit that the true pixel stands out
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,14 @@ class TokenizerObjective:
     name = "tokenizer"
     key_metric = "psnr"
 
-    def __init__(self, dataset: Dataset, config: TokenizerConfig, data: TokenizerData, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: TokenizerConfig,
+        data: TokenizerData,
+        rollouts: Sequence[Path] = (),
+        device: str | torch.device = "cpu",
+    ) -> None:
         torch.manual_seed(data.seed)
         self.model = VideoTokenizer(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._data, self._device = data, device
@@ -73,11 +91,23 @@ class TokenizerObjective:
         self._in_windows = self._foreground.still and config.local and config.mode == "per-frame"
         self._carried = torch.zeros(data.rows, 3, *config.resolution, device=device)
         self._shown = Mosaic.of(np.zeros((data.rows, *config.resolution, 3), np.uint8), config)
+        self._own = RolloutReader(rollouts) if rollouts else None
+        if self._own is not None:
+            self._real = ClipSampler(dataset.split("train"), PROMPT_FRAMES, data.skip, data.seed)
+            self._figure = where_a_figure_is(self._real, TorchCodec(self.model))
+            self.model.encoder.requires_grad_(False)
+            self.model.to_codes.requires_grad_(False)
 
-    def batch(self, step: int) -> tuple[Clips, np.ndarray]:
-        return self._stream.batch(step)
+    def batch(self, step: int) -> tuple[Clips, np.ndarray] | OwnSteps:
+        if self._own is None:
+            return self._stream.batch(step)
+        if step % 2:
+            return self._own.steps(np.random.default_rng([self._data.seed, 15, step]), self._real, self._data.rows * self._data.unroll)
+        return self._stream.batch(step // 2)
 
-    def loss(self, batch: tuple[Clips, np.ndarray], generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+    def loss(self, batch: tuple[Clips, np.ndarray] | OwnSteps, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+        if isinstance(batch, OwnSteps):
+            return self._own_loss(batch, generator)
         clips, fresh = batch
         frames = to_float(torch.from_numpy(clips.frames).to(self._device))
         previous = torch.where(torch.from_numpy(fresh).to(self._device)[:, None, None, None], frames[:, 0], self._carried)
@@ -118,6 +148,27 @@ class TokenizerObjective:
             "codes_used_in_batch": float(used),
         }
         return loss / steps, numbers, steps * len(frames)
+
+    def _own_loss(self, steps: OwnSteps, generator: torch.Generator) -> tuple[Tensor, dict[str, float], int]:
+        """The loss over steps of rollouts, where they can be compared with the real game."""
+        codec = TorchCodec(self.model)
+        there = [torch.from_numpy(part).to(self._device) for part in (*codec.unpack(steps.tokens), steps.counts | self._figure)]
+        codes, motion, counts = there
+        before, frame = (to_float(torch.from_numpy(frames).to(self._device)) for frames in (steps.before, steps.after))
+        previous = move(before, motion, self.model.config.margin).contiguous(memory_format=torch.channels_last)
+        right = (torch.rand(len(frame), generator=generator) < RIGHT_SHARE).to(self._device)
+        with torch.no_grad(), torch.autocast(torch.device(self._device).type, enabled=False):  # in full precision, as in play
+            codes = torch.where(right[:, None, None], self.model.encode(previous, frame), codes)
+        fresh_paint, keep = self.model.decoder.parts(self.model.values(codes), previous)
+        painted = kept(previous, fresh_paint, keep)
+        error = painted.float() - frame
+        mask = F.interpolate(counts[:, None].float(), frame.shape[2:])
+        weight = mask * (1 + STANDING_OUT * standing_out(frame)) * self._foreground.weight(frame, painted)
+        loss = (weight * penalty(error)).sum() / (3 * mask.sum()).clamp_min(1)
+        if keep is not None:
+            loss = loss + KEEP_WEIGHT * keep_loss(keep, previous, fresh_paint, frame, mask)
+        squared = (mask * error.detach().square()).sum() / (3 * mask.sum()).clamp_min(1)
+        return loss, {"psnr_own": psnr(127.5**2 * squared.item())}, len(frame)
 
     def _with_margin(self, frames: Tensor, shown: Mosaic) -> Tensor:
         """Frames [B, 3, H, W] in the middle of what is around them, [B, 3, H', W']; gradients pass through the frames."""
@@ -189,15 +240,24 @@ def penalty(error: Tensor) -> Tensor:
     return error.square() + ABSOLUTE_WEIGHT * error.abs() + QUARTIC_WEIGHT * error.pow(4)
 
 
-def keep_loss(keep: Tensor, previous: Tensor, painted: Tensor, frame: Tensor) -> Tensor:
+def standing_out(frames: Tensor) -> Tensor:
+    """By how much each pixel differs from those around it, float [B, 3, H, W] in [-1, 1] -> [B, 1, H, W], at most 1.
+
+    By the squared error a coin that may be gone is best half gone, and so it would fade.
+    """
+    around = F.avg_pool2d(frames, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
+    return (frames - around).abs().amax(dim=1, keepdim=True).clamp_max(1)
+
+
+def keep_loss(keep: Tensor, previous: Tensor, painted: Tensor, frame: Tensor, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy, in nats a pixel, of the logits of what a decoder keeps, [B, 1, H, W], and whether the frame before, [B, 3, H, W], is
     nearer to the truth than what it paints.
 
     Where both are nearly the same the error alone says nothing to the gate: it stays half open, and each frame is painted over a little
-    more softly than the one before.
+    more softly than the one before. `weight`, [B, 1, H, W]: what each pixel counts.
     """
     missed = [(image.detach().float() - frame).abs().mean(dim=1, keepdim=True) for image in (previous, painted)]
-    return F.binary_cross_entropy_with_logits(keep.float(), (missed[0] <= missed[1]).float())
+    return F.binary_cross_entropy_with_logits(keep.float(), (missed[0] <= missed[1]).float(), weight)
 
 
 def hearsay(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -148,6 +148,18 @@ class Decoder(nn.Module):
             self.usual.copy_(found.mean(0))
             self.farthest.copy_((found - self.usual).norm(dim=1).quantile(USUAL))
 
+    @property
+    def is_centred(self) -> bool:
+        """Whether a centred decoder has been told."""
+        return self._centred and bool(self.usual.any())
+
+    @torch.no_grad()
+    def uncentre(self) -> None:
+        """Forget what a centred decoder was told: its summary is another one now."""
+        if self._centred:
+            self.usual.zero_()
+            self.farthest.fill_(SUMMARY_LENGTH)
+
     def parts(self, values: Tensor, past: Tensor | None, heard: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """What is painted, and of a decoder that keeps some the logits [B, 1, H, W] of the share of the frame before that stays."""
         condition = None if self.summary is None else self.summary(values if heard is None else heard)

@@ -8,7 +8,8 @@ Nor where the model's frame has faded: one that shows next to nothing has nothin
 Nor where the camera keeps a figure (`where_a_figure_is`): it is to be there wherever the model has brought it.
 
 One file a block: frames with their margin uint8 [W, L, H', W', 3], the tokens that led to each int [W, L-1, N, G], actions int64
-[W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the tokenizer's code stride, starts int64 [W].
+[W, L-1] (ids of the action table), seen bool [W, L, h, w] by cells of the tokenizer's code stride, alike [W, L, h, w] those of them that
+the prompt has shown (all that a decoder can be asked for: what is new no drawn code foretells), starts int64 [W].
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def _block(
         "frames": frames,
         "tokens": np.concatenate([real[:, : PROMPT_FRAMES - 1], drawn.astype(real.dtype)], axis=1),
         "actions": actions,
+        "alike": seen,
         "seen": seen | new | after_faded(codec.without_margin(frames), clips.frames)[..., None, None],
         "starts": clips.starts,
     }
@@ -131,7 +133,7 @@ def where_a_figure_is(sampler: ClipSampler, codec: Codec) -> np.ndarray:
 @dataclass(frozen=True)
 class OwnSteps:
     """Single steps of rollouts: the model's frame with its margin uint8 [B, H', W', 3], the tokens int [B, N, G] that it drew for the next,
-    the real next frame uint8 [B, H, W, 3], and which cells of it are a lesson, bool [B, h, w]."""
+    the real next frame uint8 [B, H, W, 3], and which cells of it show what the prompt did, bool [B, h, w]."""
 
     before: np.ndarray
     tokens: np.ndarray
@@ -147,9 +149,9 @@ class RolloutReader:
         for file in files:
             with np.load(file, allow_pickle=False) as found:
                 parts.append({key: found[key] for key in found.files})
-        joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "tokens", "actions", "seen", "starts")}
+        joined = {key: np.concatenate([part[key] for part in parts]) for key in ("frames", "tokens", "actions", "seen", "alike", "starts")}
         self.frames, self.tokens, self.actions = joined["frames"], joined["tokens"], joined["actions"]
-        self.seen, self.starts = joined["seen"], joined["starts"]
+        self.seen, self.alike, self.starts = joined["seen"], joined["alike"], joined["starts"]
         self.length = self.frames.shape[1]
 
     def steps(self, rng: np.random.Generator, real: ClipSampler, count: int) -> OwnSteps:
@@ -157,4 +159,4 @@ class RolloutReader:
         rows = rng.integers(len(self.starts), size=count)
         moments = rng.integers(PROMPT_FRAMES - 1, self.length - 1, size=count)
         after = real.read(self.starts[rows] + real.skip * (moments + 1), 1).frames[:, 0]
-        return OwnSteps(self.frames[rows, moments], self.tokens[rows, moments], after, self.seen[rows, moments + 1])
+        return OwnSteps(self.frames[rows, moments], self.tokens[rows, moments], after, self.alike[rows, moments + 1])

@@ -113,8 +113,11 @@ class Pipeline:
             objective = self._objective(name)
             if name in self.settings.fine_tune:
                 tensors, _ = load_tensors(self.run / name / BEGINNING_FILE)
-                fresh = sorted({key.partition(".")[0] for key in adopt(objective.model, tensors)})
-                self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(fresh) or 'none'}")
+                fresh = adopt(objective.model, tensors)
+                if isinstance(objective.model, VideoTokenizer) and any(key.startswith("decoder.summary.") for key in fresh):
+                    objective.model.decoder.uncentre()
+                parts = sorted({key.partition(".")[0] for key in fresh})
+                self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(parts) or 'none'}")
             train(objective, plan, self.run, self.console)
             self._blend(name)
             self._centre(name)
@@ -169,11 +172,14 @@ class Pipeline:
         self.console.print(f"{stage}: {share:.0%} of what it has learned, {1 - share:.0%} of what it began with: {told}")
 
     def _centre(self, stage: Stage) -> None:
-        """Tell a centred decoder that has just been trained what the codes of held-out frames are like."""
+        """Tell a centred decoder that has just been trained what the codes of held-out frames are like, once: one that is trained further
+        learns to hear codes as they are brought near those, and beyond that its summary may have become anything."""
         path = self.run / stage / MODEL_FILE
         if stage != "tokenizer" or not self.tokenizer_config.centred or "centred" in load_tensors(path)[1]:
             return
         model, settings = self._tokenizer(), self.settings
+        if model.decoder.is_centred:
+            return
         sampler = ClipSampler(self.dataset.split("held_out"), TOLD_FRAMES, settings.skip, settings.seed)
         codec = TorchCodec(model)
         codes = codec.codes(codec.unrolled(sampler.spread(min(4 * settings.validation_clips, sampler.choices)).frames)[1])

@@ -48,6 +48,7 @@ WINDOWS = 2  # of each frame
 WHOLE_SHARE = 0.1  # of its batches are whole frames all the same
 HEARSAY = 0.3  # largest share of the cells whose codes the decoder's summary gets wrong
 HEARSAY_SHARE = 0.5  # of the rows
+OWN_WEIGHT = 0.15  # of the loss over steps of rollouts: its gradients are ten times as long as those of a walk
 RIGHT_SHARE = 0.5  # of the steps of rollouts are painted from the codes that would be right
 AROUND = 7  # pixels a side of what a pixel stands out from
 STANDING_OUT = 12.0  # how much more an error in a step of a rollout costs, for each unit that the true pixel stands out
@@ -168,7 +169,7 @@ class TokenizerObjective:
         if keep is not None:
             loss = loss + KEEP_WEIGHT * keep_loss(keep, previous, fresh_paint, frame, mask)
         squared = (mask * error.detach().square()).sum() / (3 * mask.sum()).clamp_min(1)
-        return loss, {"psnr_own": psnr(127.5**2 * squared.item())}, len(frame)
+        return OWN_WEIGHT * loss, {"psnr_own": psnr(127.5**2 * squared.item())}, len(frame)
 
     def _with_margin(self, frames: Tensor, shown: Mosaic) -> Tensor:
         """Frames [B, 3, H, W] in the middle of what is around them, [B, 3, H', W']; gradients pass through the frames."""

@@ -52,6 +52,7 @@ def test_a_step_of_a_rollout_is_what_the_world_painted_beside_the_real_frame(
     with torch.no_grad():
         moved = move(to_float(torch.from_numpy(steps.before)), motion, engine.codec.config.margin)
         painted = to_uint8(tokenizer.decode(moved, codes)).numpy()
+    assert (own.alike <= own.seen).all() and own.alike.sum() < own.seen.sum()  # what has just come into view no drawn code foretells
     made = engine.codec.without_margin(own.frames)
     for frame, after, counts in zip(painted, steps.after, steps.counts, strict=True):
         nearest = np.abs(made[:, 4:].astype(int) - frame).max(axis=(2, 3, 4))
@@ -59,7 +60,7 @@ def test_a_step_of_a_rollout_is_what_the_world_painted_beside_the_real_frame(
         assert nearest.min() <= 1  # made by the world; in a batch of another size it rounds differently
         same = (truth[:, 4:] == after).all(axis=(2, 3, 4))
         assert same[row, moment]
-        assert any(np.array_equal(counts, own.seen[r, m + 4]) for r, m in zip(*np.nonzero(same), strict=True))
+        assert any(np.array_equal(counts, own.alike[r, m + 4]) for r, m in zip(*np.nonzero(same), strict=True))
 
 
 def test_only_the_decoder_learns_and_meets_its_own_frames_in_every_second_batch(dataset: Dataset, rollouts: list[Path]) -> None:
@@ -144,5 +145,7 @@ def test_a_world_learns_from_its_rollouts_in_both_models_by_one_command(smoke_ru
     before, after = (load_file(path / "world" / "tokenizer.safetensors") for path in (smoke_run, tmp_path / "both"))
     learned = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert learned == {"decoder"}
+    for told in ("decoder.usual", "decoder.farthest"):  # it learned to hear codes so
+        assert before[told].any() and torch.equal(before[told], after[told])
     log = [json.loads(line) for line in (tmp_path / "both" / "tokenizer" / "log.jsonl").read_text().splitlines()]
     assert any("psnr_own" in line for line in log) and any("psnr" in line for line in log)

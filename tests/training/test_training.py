@@ -327,6 +327,7 @@ def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path,
     trained, _ = load_tensors(tmp_path / "run" / "tokenizer" / MODEL_FILE)
     assert (trained["encoder.patch.weight"] - begun["encoder.patch.weight"]).abs().max() < 0.01
     assert trained["decoder.summary.1.weight"].shape != begun["decoder.summary.1.weight"].shape  # of another picture's size: anew
+    assert begun["decoder.usual"].any() and not torch.equal(begun["decoder.usual"], trained["decoder.usual"])  # and told anew
 
 
 def test_a_dynamics_trained_further_learns_from_its_own_rollouts(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:

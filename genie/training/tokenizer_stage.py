@@ -164,11 +164,12 @@ class TokenizerObjective:
         painted = kept(previous, fresh_paint, keep)
         error = painted.float() - frame
         mask = F.interpolate(counts[:, None].float(), frame.shape[2:])
+        counted = (3 * mask.sum()).clamp_min(1)  # values of colours
         weight = mask * (1 + STANDING_OUT * standing_out(frame)) * self._foreground.weight(frame, painted)
-        loss = (weight * penalty(error)).sum() / (3 * mask.sum()).clamp_min(1)
+        loss = (weight * penalty(error)).sum() / counted
         if keep is not None:
             loss = loss + KEEP_WEIGHT * keep_loss(keep, previous, fresh_paint, frame, mask)
-        squared = (mask * error.detach().square()).sum() / (3 * mask.sum()).clamp_min(1)
+        squared = (mask * error.detach().square()).sum() / counted
         return OWN_WEIGHT * loss, {"psnr_own": psnr(127.5**2 * squared.item())}, len(frame)
 
     def _with_margin(self, frames: Tensor, shown: Mosaic) -> Tensor:

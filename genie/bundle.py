@@ -173,6 +173,7 @@ class Marks(BaseModel):
     dataset: str = Field(max_length=200)
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
+    evaluation: int = Field(default=0, ge=0)  # `genie.evaluation.report.SCHEMA_VERSION`: the way in which it was measured
     figures: dict[str, Figure] = Field(max_length=100)
 
 

@@ -79,11 +79,12 @@ def evaluate(
     if gate:
         verdict = judge(report, bundle.manifest.least_recall)
         report = report.model_copy(update={"gate": verdict})
-        put_marks(bundle.path, marks_of(report, verdict, notes))
     for says in notes:
         console.print(f"[yellow]{escape(data.name)}[/]: {escape(says)}", highlight=False)
     write_json(folder / "report.json", report.model_dump(mode="json"))
     page = write_html(report, folder)
+    if report.gate is not None:
+        put_marks(bundle.path, marks_of(report, report.gate, notes))
     _print(report, console)
     console.print(f"{page}, report.json ({sum(report.seconds.values()):.0f} s of measuring)", soft_wrap=True, markup=False)
     if report.gate is not None:

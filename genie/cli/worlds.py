@@ -16,6 +16,7 @@ def worlds() -> None:
     """List the installed worlds, with the marks that they carry."""
     from genie.bundle import Bundle
     from genie.errors import GenieError
+    from genie.evaluation.report import SCHEMA_VERSION
     from genie.world import installed_worlds
 
     console = Console()
@@ -39,7 +40,10 @@ def worlds() -> None:
     console.print(table)
     console.print(figures({name: marks for name, (_, marks) in opened.items() if marks is not None}))
     for name, (manifest, marks) in opened.items():
-        for says in (manifest.licence, *((*marks.reasons, *marks.notes) if marks is not None else ())):
+        notes = [] if marks is None else [*marks.reasons, *marks.notes]
+        if marks is not None and marks.evaluation != SCHEMA_VERSION:
+            notes.append("its marks were measured in another way than this genie measures; `genie eval --gate` makes new ones")
+        for says in (manifest.licence, *notes):
             console.print(f"[bold]{escape(name)}[/]: {escape(says)}", highlight=False)
 
 

@@ -26,6 +26,7 @@ from genie.files import held
 
 SCHEMA_VERSION = 1
 CHUNK_FRAMES = 64
+FINGERPRINT_FRAMES = 8  # of each split
 SHARD_FRAMES = 4096
 UNKNOWN_ACTION = 255
 Split = Literal["train", "held_out"]
@@ -113,11 +114,14 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short name of what was recorded: attributes, episode bounds and level seeds."""
+        """A short name of what was recorded: attributes, episode bounds, level seeds, actions, and a few of the frames."""
         digest = hashlib.sha256(self.info.model_dump_json(exclude_unset=True).encode())  # unset: fields younger than the recording
         for name in SPLITS:
             digest.update(self.split(name).episode_starts.tobytes())
             digest.update(self.split(name).level_seeds.tobytes())
+            digest.update(self.split(name).actions.tobytes())
+            for number in np.linspace(0, len(self.split(name)) - 1, FINGERPRINT_FRAMES).astype(np.int64):
+                digest.update(np.asarray(self.split(name).frames[int(number)]).tobytes())
         return digest.hexdigest()[:16]
 
     def split(self, name: Split) -> SplitData:

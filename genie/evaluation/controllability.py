@@ -67,7 +67,8 @@ def recall_metrics(
     def of(label: str, action: int | None) -> Estimate:
         if action is None:
             return statistic_of(tables[label], macro_f1, episodes, seed)
-        return statistic_of(tables[label], lambda table: f1(table, action), episodes, seed, 200)
+        occurs = np.asarray(tables[label][:, action].any(1))
+        return statistic_of(tables[label], lambda table: f1(table, action), episodes, seed, 200, occurs)
 
     metrics = [
         Metric(name="action_f1", title="action recall: mean F1 of the judge", world=of("world", None), real=of("real", None),

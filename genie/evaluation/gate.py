@@ -65,6 +65,7 @@ def marks_of(report: Report, gate: Gate, notes: Sequence[str] = ()) -> Marks:
         dataset=settings.dataset,
         clips=settings.clips,
         seed=settings.seed,
+        evaluation=settings.schema_version,
         figures=figures,
     )
 

@@ -1,7 +1,8 @@
 """Confidence intervals by bootstrap over episodes: frames of one episode are not independent, so episodes are what is drawn again.
 
 Everything is vectorised over the draws: a statistic that is a function of sums (a mean, an F1, a mutual information) is computed on the
-sums of the episodes drawn. Of fewer than `LEAST_EPISODES` nothing can be said about others: there is a value, and no interval.
+sums of the episodes drawn. Only episodes that say something count. Of fewer than `LEAST_EPISODES` of them nothing can be said about others:
+there is a value, and no interval.
 """
 
 from __future__ import annotations
@@ -40,28 +41,38 @@ def interval(replicates: np.ndarray, episodes: int) -> tuple[float, float]:
 def mean_of(values: np.ndarray, episodes: np.ndarray, seed: int = 0) -> Estimate:
     """The mean of values [N] or [N, K] (each row of an episode, int [N]) with its interval; NaN counts as missing."""
     values = np.asarray(values, np.float64).reshape(len(values), -1)
-    number, count = groups(episodes)
     there = np.isfinite(values)
+    rows = there.any(1)
+    if not rows.any():
+        return Estimate(value=None)
+    number, count = groups(np.asarray(episodes)[rows])
     sums, sizes = np.zeros(count), np.zeros(count)
-    np.add.at(sums, number, np.where(there, values, 0.0).sum(1))
-    np.add.at(sizes, number, there.sum(1))
-    if not there.any():
-        return Estimate(value=None, low=None, high=None, episodes=count)
+    np.add.at(sums, number, np.where(there, values, 0.0)[rows].sum(1))
+    np.add.at(sizes, number, there[rows].sum(1))
     taken = draws(count, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = interval((taken @ sums) / (taken @ sizes), count)
+    low, high = interval((taken @ sums) / (taken @ sizes), count)
     return Estimate.of(sums.sum() / sizes.sum(), low, high, count)
 
 
 def statistic_of(
-    tables: np.ndarray, statistic: Callable[[np.ndarray], float], episodes: np.ndarray, seed: int = 0, times: int = DRAWS // 2
+    tables: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    episodes: np.ndarray,
+    seed: int = 0,
+    times: int = DRAWS // 2,
+    telling: np.ndarray | None = None,
 ) -> Estimate:
-    """A function of summed tables: float [N, ...] (each of an episode) -> statistic(sum over the rows) with its interval."""
+    """A function of summed tables: float [N, ...] (each of an episode) -> statistic(sum over the rows) with its interval.
+
+    Args:
+        telling: bool [N], which rows say something about it, where not all do; only their episodes are counted.
+    """
     number, count = groups(episodes)
     by_episode = np.zeros((count, *tables.shape[1:]))
     np.add.at(by_episode, number, tables)
     replicates = np.array([statistic(np.tensordot(taken, by_episode, 1)) for taken in draws(count, seed, times)])
-    return Estimate.of(statistic(by_episode.sum(0)), *interval(replicates, count), count)
+    counted = count if telling is None else len(np.unique(number[telling]))
+    return Estimate.of(statistic(by_episode.sum(0)), *interval(replicates, counted), counted)
 
 
 def around(value: float, replicates: np.ndarray, episodes: int) -> Estimate:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genie.data.clips import Clips, ClipSampler
+from genie.data.clips import Clips, ClipSampler, longest_clip
 from genie.data.store import UNKNOWN_ACTION, SplitData
 from genie.evaluation.judges import fit
 
@@ -59,7 +59,7 @@ def train_judge(
     torch.manual_seed(seed)
     resolution = data.frames.shape[1:3]
     model = _built(actions, resolution)
-    sampler = ClipSampler(data, CLIP, skip, seed + 31, max_bytes=CACHE_BYTES)
+    sampler = ClipSampler(data, max(SPAN, min(CLIP, longest_clip(data, skip))), skip, seed + 31, max_bytes=CACHE_BYTES)
 
     def loss_of(clips: Clips) -> Tensor | None:
         frames = torch.from_numpy(windows(clips.frames).reshape(-1, SPAN, *clips.frames.shape[2:]).copy())

@@ -19,7 +19,7 @@ from genie.evaluation import games
 from genie.evaluation.intervals import mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
 from genie.evaluation.segments import segments, train_segments
-from genie.evaluation.staying_power import reported
+from genie.evaluation.staying_power import Rollouts, reported
 from genie.horizons import MOVING_SHARE, PROMPT_FRAMES, moving_share, seen_since
 from tokenizer.mosaic import moved
 
@@ -229,8 +229,7 @@ def carried(pixels: np.ndarray, scrolls: np.ndarray) -> np.ndarray:
 
 def permanence_section(
     probe: Probe,
-    long: np.ndarray,
-    shorter: np.ndarray,
+    rollouts: Rollouts,
     real: np.ndarray,
     real_episodes: np.ndarray,
     clips: dict[str, np.ndarray],
@@ -243,43 +242,39 @@ def permanence_section(
     """Figures over long rollouts, things against the truth.
 
     Args:
-        long: uint8 [B, T, H, W, 3].
-        shorter: more rollouts, uint8 [C, 256 or more, H, W, 3] where the long ones are longer than that; there may be none.
+        rollouts: the shorter ones of 256 frames or more where the long ones are longer than that.
         real: uint8 [M, H, W, 3] of held-out levels.
         clips: "truth" uint8 [N, P + S, …]; "world" and the tokenizer's round trip "tokenizer" [N, S, …].
         scrolls: of "truth", int [N, P + S - 1, 2], and "world", int [N, S, 2]: rows down and columns right.
     """
-    batch, length = long.shape[:2]
-    rollouts = np.arange(batch)
+    length, within = rollouts.frames.shape[1], rollouts.episodes
     (there, one), (more_there, more_one), (real_agent_there, real_agent_alone) = (
         (agent_there(agents), agent_there(agents) & ~second_agent(agents))
-        for agents in (probe.pixels(frames, ("agent",))["agent"] for frames in (long, shorter, real))
+        for agents in (probe.pixels(frames, ("agent",))["agent"] for frames in (rollouts.frames, rollouts.shorter, real))
     )
     real_there = mean_of(real_agent_there, real_episodes, seed)
     real_one = mean_of(real_agent_alone, real_episodes, seed)
     fits = real_there.value is not None and real_there.value >= LEAST_ON_REAL
-    note = "" if fits else f"the probe finds the agent in {real_there.value or 0:.0%} of the real frames only: it does not fit this data"
     marks = reported(length)
     first = [0, *marks[:-1]]
     metrics = [
-        Metric(name="agent_there", title=f"agent there, over {length} frames", world=mean_of(there, rollouts, seed), real=real_there,
-               useless=not fits, note=note, headline=True),
-        Metric(name="agent_alone", title=f"exactly one agent, over {length} frames", world=mean_of(one, rollouts, seed), real=real_one,
-               useless=not fits, note=note, headline=True),
+        Metric(name="agent_there", title=f"agent there, over {length} frames", world=mean_of(there, within, seed), real=real_there,
+               headline=True),
+        Metric(name="agent_alone", title=f"exactly one agent, over {length} frames", world=mean_of(one, within, seed), real=real_one,
+               headline=True),
     ]  # fmt: skip
     if length > 256:
         early_there, early_one = (np.concatenate([part[:, :256] for part in parts]) for parts in ((there, more_there), (one, more_one)))
-        every = np.arange(len(early_there))
         metrics += [
-            Metric(name="agent_there_256", title="agent there, up to frame 256", world=mean_of(early_there, every, seed),
-                   real=real_there, useless=not fits, note=note),
-            Metric(name="agent_alone_256", title="exactly one agent, up to frame 256", world=mean_of(early_one, every, seed),
-                   real=real_one, useless=not fits, note=note),
+            Metric(name=f"{name}_256", title=f"{title}, up to frame 256", world=mean_of(early, rollouts.all_episodes, seed), real=on_real)
+            for name, title, early, on_real in (
+                ("agent_there", "agent there", early_there, real_there), ("agent_alone", "exactly one agent", early_one, real_one),
+            )
         ]  # fmt: skip
     spans = list(zip(first, marks, strict=True))
     lines: dict[str, tuple[Estimate, ...]] = {
-        "agent there": tuple(mean_of(there[:, a:b], rollouts, seed) for a, b in spans),
-        "exactly one": tuple(mean_of(one[:, a:b], rollouts, seed) for a, b in spans),
+        "agent there": tuple(mean_of(there[:, a:b], within, seed) for a, b in spans),
+        "exactly one": tuple(mean_of(one[:, a:b], within, seed) for a, b in spans),
         "exactly one, real": (real_one,) * len(marks),
     }
     curves = [Curve(name="agent", title="The agent, in the frames up to a horizon", x=marks, lines=lines)]
@@ -321,4 +316,10 @@ def permanence_section(
                 kept_by[label].append(estimate)
         curves.append(Curve(name=f"{thing}_kept", title=f"How much of the {thing}s that the prompt showed is still in place", x=horizons,
                             lines={names[label]: tuple(values) for label, values in kept_by.items()}))  # fmt: skip
-    return Section(name="permanence", title="Object permanence", metrics=tuple(metrics), curves=tuple(curves))
+    section = Section(name="permanence", title="Object permanence", metrics=tuple(metrics), curves=tuple(curves))
+    if fits:
+        return section
+    note = f"the probe finds the agent in {real_there.value or 0:.0%} of the real frames only: it does not fit this data"
+    return section.model_copy(
+        update={"notes": (note,), "metrics": tuple(metric.model_copy(update={"useless": True, "note": note}) for metric in metrics)}
+    )

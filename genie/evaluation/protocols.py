@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from genie.data.clips import ClipSampler, longest_clip
-from genie.data.store import UNKNOWN_ACTION, Dataset
+from genie.data.clips import Clips, ClipSampler, longest_clip
+from genie.data.store import UNKNOWN_ACTION, Dataset, SplitData
 from genie.errors import GenieError
 from genie.evaluation import games
 from genie.horizons import DELTA_STEPS, MOVING_SHARE, PROMPT_FRAMES, clips_in_motion
@@ -138,4 +138,11 @@ def _recorded(dataset: Dataset, protocol: Protocol, count: int, skip: int, seed:
         raise GenieError(f"{dataset.path}: no held-out episode has {protocol.prompt_frames + 1} frames at skip {skip}; record more.")
     sampler = ClipSampler(held_out, protocol.prompt_frames + offered[-1], skip, seed)
     clips = clips_in_motion(sampler, min(count, sampler.choices))
-    return Material(clips.frames, clips.actions, held_out.episode_of(clips.starts), None)
+    return of_clips(clips, held_out)
+
+
+def of_clips(clips: Clips, held_out: SplitData) -> Material:
+    """Recorded clips: those whose actions are all known, where any are such."""
+    told = (clips.actions != UNKNOWN_ACTION).all(1)
+    chosen = told if told.any() else ~told
+    return Material(clips.frames[chosen], clips.actions[chosen], held_out.episode_of(clips.starts[chosen]), None)

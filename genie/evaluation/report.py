@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 4  # also when a figure is measured otherwise than before
+SCHEMA_VERSION = 5  # also when a figure is measured otherwise than before
 
 
 class Model(BaseModel):

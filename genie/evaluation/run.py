@@ -27,6 +27,7 @@ from genie.evaluation.features import features
 from genie.evaluation.intervals import apart
 from genie.evaluation.protocols import Material, Protocol, Sizes
 from genie.evaluation.report import Metric, Picture, Report, Section, Settings
+from genie.evaluation.staying_power import RealFrames, Rollouts
 from genie.evaluation.workspace import Workspace
 from genie.horizons import DELTA_STEPS, PROMPT_FRAMES, by_rollout, roll
 from genie.machine import cores, processor
@@ -51,12 +52,12 @@ def evaluate(
     """Measure a world on held-out levels; a folder with finished parts of the same evaluation is gone on with.
 
     Raises:
-        GenieError: the dataset is of another game, too short, or the folder holds an evaluation with other settings.
+        GenieError: the dataset is of another game, too short, or the folder holds an evaluation with other settings or one at work.
     """
     names = tuple(action.name for action in world.actions if action.kind == "recorded")
     if dataset.info.resolution != world.resolution or (names and dataset.info.action_names and names != dataset.info.action_names):
         raise GenieError(f"{dataset.path} has another resolution or other actions than {world.name}; judge it on data of its own game.")
-    labelled = key_ids(world, dataset) is not None and (dataset.split("held_out").actions != UNKNOWN_ACTION).all()
+    labelled = key_ids(world, dataset) is not None and (dataset.split("held_out").actions != UNKNOWN_ACTION).any()
     if not world.action_table.latent and not labelled:
         raise GenieError(f"{world.name} hears recorded actions alone, which {dataset.path} lacks; judge it on data with labels.")
     settings = Settings(
@@ -64,7 +65,8 @@ def evaluate(
         dataset=dataset.info.name, fingerprint=dataset.fingerprint, protocol=protocol.name, clips=clips, seed=seed,
     )  # fmt: skip
     workspace = Workspace(folder, settings)
-    sections = _Evaluation(world, dataset, workspace, protocol, Sizes.of(clips), seed, progress).sections()
+    with workspace.alone():
+        sections = _Evaluation(world, dataset, workspace, protocol, Sizes.of(clips), seed, progress).sections()
     report = Report(
         settings=settings,
         date=time.strftime("%Y-%m-%d"),
@@ -96,6 +98,8 @@ class _Evaluation:
 
     def sections(self) -> list[Section]:
         """Every family that this protocol, this world and this data allow, in the report's order."""
+        if not self.latent and self.keys is None:
+            raise GenieError(f"{self.world.name} hears recorded actions alone, and no clip of {self.dataset.path} has all of its own.")
         found = [self.workspace.section("tokenizer", self._tokenizer), self.workspace.section("horizons", self._horizons)]
         found.append(self.workspace.section("controllability", self._controllability))
         whole = self.protocol.name == "default"
@@ -117,7 +121,9 @@ class _Evaluation:
                 found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned())))
             else:
                 says = f"not measured: what the figures of {name} look like is not known here"
-                if name in permanence.LEARNED:
+                if name in permanence.PROBES or name in permanence.LEARNED:
+                    says = f"not measured: what the figures of {name} look like is not known at the size of this data"
+                if permanence.LEARNED.get(name) == self.world.resolution:
                     says = (
                         "not measured: the judge of things learns from the game itself, which is not installed (requirements-procgen.txt)"
                     )
@@ -261,12 +267,16 @@ class _Evaluation:
         if self.latent:
             told, shown = self._latent_codes()
             metrics += told
-        return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown))
+        notes = []
+        if self.protocol.name == "default" and not games.branchable(self.dataset.info):
+            notes.append("counterfactuals and revisits are not measured: the real game cannot be branched here")
+        return Section(name="controllability", title="Controllability", metrics=tuple(metrics), pictures=tuple(shown), notes=tuple(notes))
 
     def _latent_codes(self) -> tuple[list[Metric], list[Picture]]:
         """How latent codes are used, and a picture of what each goes with."""
         held_out = self.dataset.split("held_out")
-        sampler = ClipSampler(held_out, LATENT_FRAMES, self.world.frame_skip, self.seed)
+        frames = min(LATENT_FRAMES, longest_clip(held_out, self.world.frame_skip))
+        sampler = ClipSampler(held_out, frames, self.world.frame_skip, self.seed)
         spread = sampler.spread(min(4 * self.sizes.clips, sampler.choices))
         self.progress("latent actions", 0, 1)
         codes = self.world.engine.codec.infer_actions(spread.frames)[:, 1:]  # the first has no frame before it
@@ -337,12 +347,14 @@ class _Evaluation:
 
     @cached_property
     def long(self) -> dict[str, np.ndarray]:
-        """Long rollouts on action streams of the recording: "frames" and "codes"; and frames of more that are "shorter"."""
+        """Long rollouts on action streams of the recording, "frames" and "codes", and frames of more that are "shorter"; "episodes" and
+        "shorter_episodes" that their prompts are of."""
 
         def make() -> dict[str, np.ndarray]:
             count, more, length = self.sizes.long, self.sizes.shorter, self.sizes.long_frames
-            sampler = ClipSampler(self.dataset.split("held_out"), PROMPT_FRAMES, self.world.frame_skip, self.seed)
-            prompts = sampler.spread(count + more).frames
+            held_out = self.dataset.split("held_out")
+            clips = ClipSampler(held_out, PROMPT_FRAMES, self.world.frame_skip, self.seed).spread(count + more)
+            prompts, episodes = clips.frames, held_out.episode_of(clips.starts)
             first = np.linspace(0, count + more - 1, count).astype(np.int64)  # from all over the split, as the others
             others = np.setdiff1d(np.arange(count + more), first)
             streams = self._streams(count + more, length)
@@ -350,17 +362,28 @@ class _Evaluation:
             frames = self._roll("long rollouts", prompts[first], streams[first], tokens)
             shorter = self._roll("shorter rollouts", prompts[others], streams[others, : self.sizes.shorter_frames])
             codes = self.world.engine.codec.codes(by_rollout(tokens, length)).astype(np.int32)
-            return {"frames": frames, "codes": codes, "shorter": shorter}
+            return {
+                "frames": frames, "codes": codes, "episodes": episodes[first], "shorter": shorter, "shorter_episodes": episodes[others],
+            }  # fmt: skip
 
         return self.workspace.arrays("long", make)
+
+    @property
+    def rollouts_to_judge(self) -> Rollouts:
+        """The long ones and the shorter ones; those beside the clips in a protocol that has no long ones."""
+        if self.protocol.name == "default":
+            return Rollouts(*(self.long[name] for name in ("frames", "episodes", "shorter", "shorter_episodes")))
+        frames, episodes = self.rollouts(self.main), self.material.episodes
+        return Rollouts(frames, episodes, frames[:0], episodes[:0])
 
     def _streams(self, count: int, length: int) -> np.ndarray:
         """int [count, length]: stretches of the recorded keys, or of the latent actions seen in real clips."""
         held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
         rng = np.random.default_rng([self.seed, 41])
-        if self.key_ids is not None and (held_out.actions != UNKNOWN_ACTION).all():
-            starts = rng.integers(len(held_out), size=count)
-            return self.key_ids[held_out.actions[(starts[:, None] + skip * np.arange(length)) % len(held_out)]]
+        if self.key_ids is not None and self.keys is not None:
+            held = held_out.actions[held_out.actions != UNKNOWN_ACTION]  # of an episode's last frame it may be
+            starts = rng.integers(len(held), size=count)
+            return self.key_ids[held[(starts[:, None] + skip * np.arange(length)) % len(held)]]
         frames = min(longest_clip(held_out, skip), STREAM_FRAMES + 2)
         sampler = ClipSampler(held_out, frames, skip, self.seed)
         clips = sampler.spread(min(STREAM_CLIPS, sampler.choices))
@@ -371,9 +394,11 @@ class _Evaluation:
     @cached_property
     def real(self) -> dict[str, np.ndarray]:
         """Real held-out frames: a "reference" and, of other episodes, a "control" with its "episodes", and as many stretches "walked"
-        [R, WINDOW, H, W, 3] as there are long rollouts, with frames as far apart as those that a rollout is judged by."""
+        [R, WINDOW, H, W, 3] as there are long rollouts, with frames as far apart as those that a rollout is judged by, and
+        "walked_episodes"; the share of the steps of stretches that change the picture, "stirring" [Q], and "stirring_episodes"."""
         held_out, skip = self.dataset.split("held_out"), self.world.frame_skip
-        several = len(held_out.episode_starts) > 1
+        numbers = np.unique(np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64))
+        several = len(np.unique(held_out.episode_of(numbers) % 2)) == 2
 
         def other(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             """Of which episode frames are (stretch, where there is one only), and whether that is on the other side."""
@@ -381,7 +406,6 @@ class _Evaluation:
             return where, where % 2 == 1
 
         reader = FrameReader(held_out.frames)
-        numbers = np.unique(np.linspace(0, len(held_out) - 1, 2 * self.sizes.reference).astype(np.int64))
         episodes, odd = other(numbers)
         frames = np.concatenate([reader.read(int(number), 1) for number in numbers])
         step = min(staying_power.WINDOW_STEP, (longest_clip(held_out, skip) - 1) // (staying_power.WINDOW - 1))
@@ -390,12 +414,16 @@ class _Evaluation:
         usable = starts[other(starts)[1]]
         usable = usable if len(usable) else starts
         chosen = usable[np.unique(np.linspace(0, len(usable) - 1, self.sizes.long).astype(np.int64))]
+        steps = ClipSampler(held_out, min(staying_power.STIR_FRAMES + 1, longest_clip(held_out, skip)), skip, self.seed)
+        stretches = steps.spread(min(self.sizes.clips, steps.choices))
         return {
-            "reference": frames[~odd], "control": frames[odd], "episodes": episodes[odd], "walked": sampler.read(chosen).frames,
+            "reference": frames[~odd], "control": frames[odd], "episodes": episodes[odd],
+            "walked": sampler.read(chosen).frames, "walked_episodes": other(chosen)[0],
+            "stirring": staying_power.stirring(stretches.frames), "stirring_episodes": held_out.episode_of(stretches.starts),
         }  # fmt: skip
 
     def _drift(self) -> Section:
-        frames = self.long["frames"]
+        rollouts = self.rollouts_to_judge
         painted = staying_power.chosen_frames(self.round_trip["frames"])["looks"]
         episodes = self.material.episodes
         episodes = episodes if len(np.unique(episodes % 2)) == 2 else np.arange(len(episodes))
@@ -403,9 +431,9 @@ class _Evaluation:
         painted = painted.reshape(-1, *painted.shape[-3:])
 
         def make() -> dict[str, np.ndarray]:
-            real = {"real": self.real["reference"], "control": self.real["control"], "walked": self.real["walked"]}
-            chosen = staying_power.chosen_frames(frames) | real | {"painted": painted}
-            chosen["shorter"] = self.long["shorter"][:, staying_power.looks(self.sizes.shorter_frames)]
+            real = {name: self.real[name] for name in ("reference", "control", "walked")}
+            chosen = staying_power.chosen_frames(rollouts.frames) | real | {"painted": painted}
+            chosen["shorter"] = rollouts.shorter[:, staying_power.looks(self.sizes.shorter_frames)]
             flat = {name: part.reshape(-1, *part.shape[-3:]) for name, part in chosen.items()}
             total, done, found = sum(len(part) for part in flat.values()), 0, {}
             for name, part in flat.items():
@@ -415,15 +443,17 @@ class _Evaluation:
             return found
 
         seen = self.workspace.arrays("features", make)
-        batch = len(frames)
+        batch = len(rollouts.frames)
         counts = {"windows": batch, "looks": batch, "walked": len(self.real["walked"]), "shorter": self.sizes.shorter}
         seen = seen | {name: seen[name].reshape(count, -1, seen[name].shape[-1]) for name, count in counts.items()}
-        long = staying_power.Long(
-            frames, self.long["codes"], self.real["reference"], self.real["control"], self.real["episodes"], self.long["shorter"],
-            painted, painted_episodes,
+        real = RealFrames(
+            reference=self.real["reference"], control=self.real["control"], control_episodes=self.real["episodes"],
+            walked_episodes=self.real["walked_episodes"], stirring=self.real["stirring"], stirring_episodes=self.real["stirring_episodes"],
+            painted=painted, painted_episodes=painted_episodes,
         )  # fmt: skip
-        section = staying_power.drift_section(long, seen, self.world.manifest.tokenizer.vocabulary, self.seed)
-        return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, frames),)})
+        vocabulary = self.world.manifest.tokenizer.vocabulary
+        section = staying_power.drift_section(rollouts, self.long["codes"], real, seen, vocabulary, self.seed)
+        return section.model_copy(update={"pictures": (pictures.long_rollouts(self.workspace.folder, rollouts.frames),)})
 
     def _revisit(self) -> Section:
         def make() -> dict[str, np.ndarray]:
@@ -451,13 +481,11 @@ class _Evaluation:
         return permanence.learned(self.workspace.arrays("segments", train), self.world.resolution)
 
     def _permanence(self, probe: permanence.Probe) -> Section:
-        long = self.long["frames"] if self.protocol.name == "default" else self.rollouts(self.main)
-        shorter = self.long["shorter"] if self.protocol.name == "default" else long[:0]
         clips, made = self._with_things(probe)
         horizons = tuple(h for h in self.protocol.horizons if h <= made["world"].shape[1])
         scrolls = {label: made.pop(f"{label} scrolls") for label in ("truth", "world")}
         section = permanence.permanence_section(
-            probe, long, shorter, self.real["control"], self.real["episodes"], {"truth": clips.frames, **made}, scrolls,
+            probe, self.rollouts_to_judge, self.real["control"], self.real["episodes"], {"truth": clips.frames, **made}, scrolls,
             self.prompt_frames, horizons, clips.episodes, self.seed,
         )  # fmt: skip
         shown = pictures.things(self.workspace.folder, clips.frames, self.prompt_frames, made["world"])
@@ -483,21 +511,20 @@ class _Evaluation:
             starts = permanence.starts_with_things(
                 probe, sampler, self.sizes.clips, lambda done, total: self.progress("looking for things", done, total)
             )
-            chosen = sampler.read(starts) if len(starts) else sampler.spread(1)
-            return Material(chosen.frames, chosen.actions, held_out.episode_of(chosen.starts), None).arrays()
+            return protocols.of_clips(sampler.read(starts) if len(starts) else sampler.spread(1), held_out).arrays()
 
         clips = Material.kept(self.workspace.arrays("things", choose))
         prompts, real = clips.frames[:, : self.prompt_frames], clips.actions[:, self.prompt_frames - 1 :]
+        named = self.keys is not None and clips.labelled
 
         def make() -> dict[str, np.ndarray]:
-            actions = codec.infer_actions(clips.frames)[:, self.prompt_frames - 1 :] if self.keys is None else self._ids(real)
+            actions = self._ids(real) if named else codec.infer_actions(clips.frames)[:, self.prompt_frames - 1 :]
             rolled = self._roll_with_scrolls("rollouts beside things", prompts, actions)
-            trip, tokens = codec.unrolled(clips.frames)
             return {
                 "world": rolled["frames"],
                 "world scrolls": rolled["scrolls"],
-                "tokenizer": trip[:, self.prompt_frames :],
-                "truth scrolls": codec.motion(tokens),
+                "tokenizer": codec.unrolled(clips.frames)[0][:, self.prompt_frames :],
+                "truth scrolls": codec.motion(codec.encode(clips.frames)),
             }
 
         return clips, self.workspace.arrays("rollouts_things", make)
@@ -507,7 +534,7 @@ class _Evaluation:
         sampler = ClipSampler(held_out, min(longest_clip(held_out, skip), REAL_BALL_FRAMES), skip, self.seed)
         real = sampler.spread(min(self.sizes.long, sampler.choices))
         clips = {"world": self.long["frames"], "real": real.frames}
-        episodes = {"world": np.arange(len(clips["world"])), "real": held_out.episode_of(real.starts)}
+        episodes = {"world": self.long["episodes"], "real": held_out.episode_of(real.starts)}
         return ball.ball_section(clips, episodes, self.seed)
 
 

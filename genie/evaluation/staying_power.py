@@ -5,13 +5,14 @@ Distances are taken on EfficientNet-Lite0 features (genie/evaluation/features.py
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from genie.evaluation.intervals import around, draws, groups, interval, mean_of
 from genie.evaluation.report import Curve, Estimate, Metric, Section
-from genie.metrics import entropy_bits, frame_psnr, outlines, squared_error
+from genie.metrics import changed_pixels, entropy_bits, frame_psnr, outlines, squared_error
 
 HORIZONS = (16, 32, 64, 128, 256, 512, 1000)
 WINDOW = 4  # frames of each rollout that stand for a horizon …
@@ -21,6 +22,8 @@ COLLAPSE_LOOKS = 4  # looks in a row that must be outside what real frames reach
 OUTSIDE = 0.99  # quantile of the distances to the reference, of real frames or of the tokenizer's, that a look must exceed
 LEAST_OUTLINES = 0.5  # of what real frames show at least: a tokenizer that loses more sets no lower mark
 COLOUR_LEVELS = 16  # a channel, for colour entropy
+STIRS = 0.001  # of the pixels that a step must change …
+STIR_FRAMES = 16  # … of so many before a horizon
 RETURN_SLACK = 4  # frames more on the way back than on the way out
 RETURNS = (4, 8, 16)  # frames held
 LEFT_PSNR = 20.0  # dB: a walk is judged where the real game's picture at the turn is less like the start than this
@@ -59,7 +62,7 @@ def kernel_distance(
     """Squared maximum mean discrepancy of kernels [N, N], [M, M], [N, M]; unbiased, as only rows of different rollouts are compared.
 
     Args:
-        rollouts: int [N], which rows of `within_a` are of one rollout; each of its own where it is not given.
+        rollouts: int [N], which rows of `within_a` are of one rollout or stretch; each of its own where it is not given.
         weight: [N], how often each of them is taken.
 
     Returns:
@@ -77,35 +80,42 @@ def kernel_distance(
 
 @dataclass(frozen=True)
 class Redrawn:
-    """A distance, and what it is for the rollouts of each draw."""
+    """A distance, and what it is for the episodes of each draw."""
 
     value: float
     replicates: np.ndarray
-    rollouts: int
+    episodes: int
 
     def over(self, other: Redrawn) -> Redrawn:
         """How many times as far as another one, of the same draws."""
-        return Redrawn(self.value / other.value, self.replicates / other.replicates, self.rollouts)
+        return Redrawn(self.value / other.value, self.replicates / other.replicates, self.episodes)
 
     @property
     def estimate(self) -> Estimate:
         """With its interval."""
-        return around(self.value, self.replicates, self.rollouts)
+        return around(self.value, self.replicates, self.episodes)
 
 
-def distances(found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, seed: int = 0, times: int = 100) -> tuple[Redrawn, Redrawn]:
-    """Fréchet and kernel distance of features [N, D] to the reference [M, D], also for draws of the rollouts int [N]."""
-    number, count = groups(rollouts)
+def distances(
+    found: np.ndarray, reference: np.ndarray, rollouts: np.ndarray, episodes: np.ndarray, seed: int = 0, times: int = 100
+) -> tuple[Redrawn, Redrawn]:
+    """Fréchet and kernel distance of features [N, D] to the reference [M, D], also for draws of the episodes.
+
+    Args:
+        rollouts: int [N], the rollout or stretch that each is of.
+        episodes: int [N], the episode that this began in.
+    """
+    number, count = groups(episodes)
     kernels = kernel(found, found), kernel(reference, reference), kernel(found, reference)
     like = _gaussian(reference)
     fre, ker = [], []
     for taken in draws(count, seed, times):
         rows = np.concatenate([np.repeat(np.flatnonzero(number == g), times_g) for g, times_g in enumerate(taken) if times_g])
         fre.append(_between(_gaussian(found[rows]), like))
-        ker.append(kernel_distance(*kernels, number, taken[number]))
+        ker.append(kernel_distance(*kernels, rollouts, taken[number]))
     return (
         Redrawn(frechet(found, reference), np.array(fre), count),
-        Redrawn(kernel_distance(*kernels, number), np.array(ker), count),
+        Redrawn(kernel_distance(*kernels, rollouts), np.array(ker), count),
     )
 
 
@@ -122,6 +132,11 @@ def token_entropy(codes: np.ndarray, vocabulary: int) -> np.ndarray:
     return np.array(
         [np.mean([entropy_bits(np.bincount(row[..., g].ravel(), minlength=vocabulary)) for g in range(row.shape[-1])]) for row in codes]
     )
+
+
+def stirring(frames: np.ndarray) -> np.ndarray:
+    """Share of the steps that change the picture at all, `STIRS` of its pixels or more: uint8 [B, T, H, W, 3] -> [B]."""
+    return np.asarray((changed_pixels(frames[:, 1:], frames[:, :-1]).mean((-1, -2)) >= STIRS).mean(1))
 
 
 def nearest(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -145,22 +160,34 @@ def collapse_times(outside: np.ndarray, every: int = JUDGED_EVERY) -> np.ndarray
     return times
 
 
-def half_life(times: np.ndarray, followed: np.ndarray) -> float:
-    """Frames after which half of the rollouts have collapsed (Kaplan and Meier 1958), some of which were not followed as far as others.
+def survival(times: np.ndarray, followed: np.ndarray) -> Iterator[tuple[float, float]]:
+    """When rollouts collapse, and the share that is left then (Kaplan and Meier 1958): some were not followed as far as others.
 
     Args:
         times: [B], of the collapse; infinite where none was seen.
         followed: [B], frames up to which one would have been seen.
+    """
+    left = 1.0
+    for time in np.unique(times[np.isfinite(times)]):
+        left *= 1 - (times == time).sum() / ((times >= time) & (followed >= time)).sum()
+        yield float(time), float(left)
+
+
+def half_life(times: np.ndarray, followed: np.ndarray) -> float:
+    """Frames after which half of the rollouts have collapsed; arguments as of `survival`.
 
     Returns:
         The longest that any was followed where fewer than half have collapsed (a lower bound).
     """
-    alive = 1.0
-    for time in np.unique(times[np.isfinite(times)]):
-        alive *= 1 - (times == time).sum() / ((times >= time) & (followed >= time)).sum()
-        if alive <= 0.5 + 1e-9:
-            return float(time)
-    return float(followed.max())
+    return next((time for time, left in survival(times, followed) if left <= 0.5 + 1e-9), float(followed.max()))
+
+
+def alive_after(times: np.ndarray, followed: np.ndarray, horizons: tuple[int, ...]) -> np.ndarray:
+    """Share of the rollouts that have not collapsed after so many frames, [len(horizons)]; other arguments as of `survival`."""
+    shares = np.ones(len(horizons))
+    for time, left in survival(times, followed):
+        shares[np.array(horizons) >= time] = left
+    return shares
 
 
 @dataclass(frozen=True)
@@ -175,10 +202,10 @@ class Limits:
     def of(cls, known: np.ndarray, others: list[np.ndarray], shown: list[np.ndarray]) -> Limits:
         """From features to compare with [M, D], and kinds of other frames, real ones first: features [K, D], outlines [K] of each kind.
 
-        The kind that is farthest off, or shows least, decides.
+        The kind that is farthest off, or shows least, decides; one without frames does not.
         """
-        far = max(float(np.quantile(nearest(part, known), OUTSIDE)) for part in others)
-        least = [float(np.quantile(part, 1 - OUTSIDE)) for part in shown]
+        far = max(float(np.quantile(nearest(part, known), OUTSIDE)) for part in others if len(part))
+        least = [float(np.quantile(part, 1 - OUTSIDE)) for part in shown if len(part)]
         return cls(known, far, max(min(least), LEAST_OUTLINES * least[0]))
 
     def outside(self, found: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -187,57 +214,76 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Long:
-    """Long rollouts, ready to be judged."""
+class Rollouts:
+    """Long rollouts, and more that are not as long."""
 
     frames: np.ndarray  # uint8 [B, T, H, W, 3]
-    codes: np.ndarray  # int [B, T, N, G]
-    real: np.ndarray  # uint8 [M, H, W, 3], the reference
-    control: np.ndarray  # uint8 [K, H, W, 3], real frames of other episodes
+    episodes: np.ndarray  # int [B], that their prompts are of
+    shorter: np.ndarray  # uint8 [C, T', H, W, 3]; there may be none
+    shorter_episodes: np.ndarray  # int [C]
+
+    @property
+    def all_episodes(self) -> np.ndarray:
+        """int [B + C]"""
+        return np.concatenate([self.episodes, self.shorter_episodes])
+
+
+@dataclass(frozen=True)
+class RealFrames:
+    """What they are compared with."""
+
+    reference: np.ndarray  # uint8 [M, H, W, 3]
+    control: np.ndarray  # uint8 [K, H, W, 3], of other episodes
     control_episodes: np.ndarray  # int [K]
-    shorter: np.ndarray  # uint8 [C, T', H, W, 3], more rollouts, not as long, that collapse is judged by too
+    walked_episodes: np.ndarray  # int [R], of the stretches whose frames are as far apart as a window's
+    stirring: np.ndarray  # float [Q], of stretches of as many frames as it is measured on
+    stirring_episodes: np.ndarray  # int [Q]
     painted: np.ndarray  # uint8 [P, H, W, 3], what the tokenizer makes of real frames, unrolled
     painted_episodes: np.ndarray  # int [P]; those of even ones join the reference, the others the control
 
 
-def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed: int = 0) -> Section:
+def drift_section(
+    rollouts: Rollouts, codes: np.ndarray, real: RealFrames, seen: dict[str, np.ndarray], vocabulary: int, seed: int = 0
+) -> Section:
     """Distances, entropies and collapse of long rollouts.
 
     Args:
-        seen: features of `real`, `control`, `painted`, `walked` [R, WINDOW, D] (real frames, as far apart as a window's), `windows`
-            [B, horizons · WINDOW, D], `looks` [B, L, D] and those of the shorter ones, `shorter` [C, L', D] (see `chosen_frames`).
+        codes: int [B, T, N, G] of the long ones.
+        seen: features of `reference`, `control`, `painted`, `walked` [R, WINDOW, D], `windows` [B, horizons · WINDOW, D], `looks`
+            [B, L, D] and those of the shorter ones, `shorter` [C, L', D] (see `chosen_frames`).
     """
-    batch, length = long.frames.shape[:2]
+    frames, episodes = rollouts.frames, rollouts.episodes
+    batch, length = frames.shape[:2]
     horizons = reported(length)
-    rollouts = np.repeat(np.arange(batch), WINDOW)
+    of, within = np.repeat(np.arange(batch), WINDOW), np.repeat(episodes, WINDOW)
     windows = seen["windows"].reshape(batch, len(horizons), WINDOW, -1)
     size = batch * WINDOW
-    walked, stretches = seen["walked"], np.repeat(np.arange(len(seen["walked"])), WINDOW)
-    real_frechet, real_kernel = (far.estimate for far in distances(walked.reshape(len(stretches), -1), seen["real"], stretches, seed))
-    away = [distances(windows[:, h].reshape(size, -1), seen["real"], rollouts, seed) for h in range(len(horizons))]
+    stretches, walked_within = np.repeat(np.arange(len(real.walked_episodes)), WINDOW), np.repeat(real.walked_episodes, WINDOW)
+    walked = distances(seen["walked"].reshape(len(stretches), -1), seen["reference"], stretches, walked_within, seed)
+    real_frechet, real_kernel = (far.estimate for far in walked)
+    away = [distances(windows[:, h].reshape(size, -1), seen["reference"], of, within, seed) for h in range(len(horizons))]
     pairs = [(fre.estimate, ker.estimate) for fre, ker in away]
-    real_outlines = outlines(long.control)
-    painted, painted_outlines, odd = seen["painted"], outlines(long.painted), long.painted_episodes % 2 == 1
-    strict = Limits.of(seen["real"], [seen["control"]], [real_outlines])
-    known = np.concatenate([seen["real"], painted[~odd]])
+    real_outlines = outlines(real.control)
+    painted, painted_outlines, odd = seen["painted"], outlines(real.painted), real.painted_episodes % 2 == 1
+    strict = Limits.of(seen["reference"], [seen["control"]], [real_outlines])
+    known = np.concatenate([seen["reference"], painted[~odd]])
     limits = Limits.of(known, [seen["control"], painted[odd]], [real_outlines, painted_outlines[odd]])
     judged = []
-    for frames, found in ((long.frames, seen["looks"]), (long.shorter, seen["shorter"])):
-        looked = frames[:, looks(frames.shape[1])]
+    for part, found in ((frames, seen["looks"]), (rollouts.shorter, seen["shorter"])):
+        looked = part[:, looks(part.shape[1])]
         beyond = limits.outside(found.reshape(-1, found.shape[-1]), outlines(looked).ravel())
         judged.append(collapse_times(beyond.reshape(looked.shape[:2])))
-    times, lengths = np.concatenate(judged), np.repeat([length, long.shorter.shape[1]], [batch, len(long.shorter)])
-    followed = lengths - (COLLAPSE_LOOKS - 1) * JUDGED_EVERY
-    paint = mean_of(strict.outside(painted, painted_outlines).astype(float), long.painted_episodes, seed)
-    other = mean_of(strict.outside(seen["control"], real_outlines).astype(float), long.control_episodes, seed)
-    drawn = [np.repeat(np.arange(len(times)), taken) for taken in draws(len(times), seed)]
-    life = interval(np.array([half_life(times[rows], followed[rows]) for rows in drawn]), len(times))
-    alive = {h: mean_of(np.where(lengths >= h, times > h, np.nan), np.arange(len(times)), seed) for h in horizons}
-    colours = {h: mean_of(colour_entropy(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
-    tokens = {h: mean_of(token_entropy(long.codes[:, max(0, h - 16) : h], vocabulary), np.arange(batch), seed) for h in horizons}
-    detail = {h: mean_of(outlines(long.frames[:, window_frames(h)]), np.arange(batch), seed) for h in horizons}
-    real_detail = mean_of(real_outlines, long.control_episodes, seed)
-    real_colour = mean_of(colour_entropy(long.control), long.control_episodes, seed)
+    lengths = np.repeat([length, rollouts.shorter.shape[1]], [batch, len(rollouts.shorter)])
+    lasted = _staying(np.concatenate(judged), lengths - (COLLAPSE_LOOKS - 1) * JUDGED_EVERY, rollouts.all_episodes, horizons, seed)
+    paint = mean_of(strict.outside(painted, painted_outlines).astype(float), real.painted_episodes, seed)
+    other = mean_of(strict.outside(seen["control"], real_outlines).astype(float), real.control_episodes, seed)
+    colours = {h: mean_of(colour_entropy(frames[:, window_frames(h)]), episodes, seed) for h in horizons}
+    tokens = {h: mean_of(token_entropy(codes[:, max(0, h - 16) : h], vocabulary), episodes, seed) for h in horizons}
+    detail = {h: mean_of(outlines(frames[:, window_frames(h)]), episodes, seed) for h in horizons}
+    stirs = {h: mean_of(stirring(frames[:, max(0, h - STIR_FRAMES - 1) : h]), episodes, seed) for h in horizons}
+    real_detail = mean_of(real_outlines, real.control_episodes, seed)
+    real_colour = mean_of(colour_entropy(real.control), real.control_episodes, seed)
+    real_stirs = mean_of(real.stirring, real.stirring_episodes, seed)
     metrics = [
         Metric(name="painted_outside", title="the tokenizer's round trips that differ from all real frames", better="lower", world=paint,
                real=other, note="where many do, a collapse is judged by the tokenizer's pictures more than by the game's")
@@ -255,8 +301,12 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
                    world=tokens[h]),
             Metric(name=f"outlines_{h}", title=f"outlines at {h} frames, share of pixels", better="neither", world=detail[h],
                    real=real_detail),
-            Metric(name=f"alive_{h}", title=f"rollouts not collapsed after {h} frames", world=alive[h]),
+            Metric(name=f"stirring_{h}", title=f"steps that change the picture, of the {STIR_FRAMES} up to {h}", better="neither",
+                   world=stirs[h], real=real_stirs, headline=last),
         ]  # fmt: skip
+    metrics += [
+        Metric(name=f"alive_{h}", title=f"rollouts not collapsed after {h} frames", world=share) for h, share in lasted.alive.items()
+    ]
     if 32 in horizons and horizons[-1] > 32:
         growth = away[-1][0].over(away[horizons.index(32)][0]).estimate
         metrics.append(
@@ -265,8 +315,7 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
     metrics.append(
         Metric(
             name="half_life", title="half-life: frames until half of the rollouts have collapsed", unit="frames", headline=True,
-            world=Estimate.of(half_life(times, followed), *life, len(times)),
-            note=f"{followed.max()} means that fewer than half were seen to collapse",
+            world=lasted.half_life, note=f"{lasted.longest} means that fewer than half were seen to collapse",
         )
     )  # fmt: skip
     names = [str(h) for h in horizons]
@@ -279,9 +328,36 @@ def drift_section(long: Long, seen: dict[str, np.ndarray], vocabulary: int, seed
               lines={"colours": tuple(colours.values()), "colours, real": (real_colour,) * len(names), "tokens": tuple(tokens.values())}),
         Curve(name="drift_outlines", title="Outlines, share of neighbouring pixels", x=horizons,
               lines={"rollouts": tuple(detail.values()), "other real frames": (real_detail,) * len(names)}),
-        Curve(name="drift_alive", title="Share of rollouts not collapsed", x=horizons, lines={"rollouts": tuple(alive.values())}),
+        Curve(name="drift_alive", title="Share of rollouts not collapsed", x=tuple(lasted.alive),
+              lines={"rollouts": tuple(lasted.alive.values())}),
     )  # fmt: skip
     return Section(name="drift", title="Drift", metrics=tuple(metrics), curves=curves)
+
+
+@dataclass(frozen=True)
+class _Lasted:
+    half_life: Estimate
+    alive: dict[int, Estimate]  # at the horizons that a collapse would have been seen up to
+    longest: int  # frames up to which any rollout was followed
+
+
+def _staying(times: np.ndarray, followed: np.ndarray, episodes: np.ndarray, horizons: tuple[int, ...], seed: int) -> _Lasted:
+    """Half-life and survival of rollouts, with intervals over the episodes that their prompts are of; times and frames as of `survival`."""
+    longest = int(followed.max())
+    horizons = tuple(h for h in horizons if h <= longest)
+    number, count = groups(episodes)
+    lives, alive = [], []
+    for taken in draws(count, seed):
+        rows = np.repeat(np.arange(len(times)), taken[number])
+        if followed[rows].max(initial=0) == longest:  # others cannot tell how long any would have lasted
+            lives.append(half_life(times[rows], followed[rows]))
+            alive.append(alive_after(times[rows], followed[rows], horizons))
+    shares, drawn = alive_after(times, followed, horizons), np.array(alive)
+    return _Lasted(
+        Estimate.of(half_life(times, followed), *interval(np.array(lives), count), count),
+        {h: Estimate.of(shares[at], *interval(drawn[:, at], count), count) for at, h in enumerate(horizons)},
+        longest,
+    )
 
 
 def reported(length: int) -> tuple[int, ...]:

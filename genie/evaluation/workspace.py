@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +22,12 @@ from zarr.codecs import ZstdCodec
 from genie.data.store import write_json
 from genie.errors import GenieError
 from genie.evaluation.report import Section, Settings
+from genie.files import held
 
 SETTINGS = "settings.json"
+LOCK = "evaluation.lock"
 MAX_JSON_BYTES = 16 * 2**20
+EVERY_CHUNK = {"write_empty_chunks": True}  # so that a missing one is seen
 Made = TypeVar("Made")
 
 
@@ -55,6 +58,21 @@ class Workspace:
             with suppress(ValueError):  # half written: nothing hangs on it
                 self.seconds[kept.stem] = float(_small(kept))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Measure while nobody else does in this folder.
+
+        Raises:
+            GenieError: another process does.
+        """
+        path = self.folder / LOCK
+        try:
+            lock = held(path)
+        except BlockingIOError as error:
+            raise GenieError(f"another evaluation works in {self.folder}; wait for it, or choose another --out.") from error
+        with lock:
+            yield
+
     def section(self, name: str, compute: Callable[[], Section]) -> Section:
         """A family's section, kept or measured now."""
         path = self._parts / f"{name}.json"
@@ -75,8 +93,8 @@ class Workspace:
         if path.exists():
             try:
                 group = zarr.open_group(path, mode="r")
-                kept = {key: np.asarray(array[:]) for key, array in group.arrays()}  # type: ignore[index]
-            except (ValueError, KeyError, TypeError, OSError) as error:
+                kept = {key: _whole(array) for key, array in group.arrays()}
+            except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
                 raise GenieError(f"{path} is damaged ({error}); remove it and run again.") from error
             self._keep(path)
             return kept
@@ -87,7 +105,7 @@ class Workspace:
         for key, value in made.items():
             chunks = (1, *value.shape[1:]) if value.ndim > 3 and len(value) else None
             stored = {"chunks": chunks} if chunks else {}
-            group.create_array(key, data=np.ascontiguousarray(value), compressors=[ZstdCodec(level=1)], **stored)  # type: ignore[arg-type]
+            group.create_array(key, data=np.ascontiguousarray(value), compressors=[ZstdCodec(level=1)], config=EVERY_CHUNK, **stored)  # type: ignore[arg-type]
         os.replace(partial, path)
         return made
 
@@ -120,6 +138,17 @@ class Workspace:
         ours, kept = settings.model_dump(), theirs.model_dump()
         odd = "; ".join(f"{key} was {kept[key]!r}, now {ours[key]!r}" for key in ours if ours[key] != kept[key])
         raise GenieError(f"{self.folder} holds an evaluation with other settings ({odd}); choose another --out or remove the folder.")
+
+
+def _whole(array: zarr.Array) -> np.ndarray:
+    """What is stored. Where a file of it is missing zarr would read zeros.
+
+    Raises:
+        ValueError: files are missing.
+    """
+    if array.nchunks_initialized < array.nchunks:
+        raise ValueError(f"{array.nchunks - array.nchunks_initialized} of the {array.nchunks} files of {array.basename} are missing")
+    return np.asarray(array[:])
 
 
 def _small(path: Path) -> str:

@@ -43,6 +43,17 @@ def test_frames_actions_and_bounds_come_back_as_they_were_written(tmp_path: Path
     assert data.level_seeds.tolist() == [7, 8]
 
 
+def test_the_fingerprint_is_of_frames_and_actions_too(tmp_path: Path) -> None:
+    prints = []
+    for name, frame, action in (("a", 0, 0), ("b", 1, 0), ("c", 0, 1), ("d", 0, 0)):
+        writer = DatasetWriter(tmp_path / name, coinrun.dataset_info(20, 20, seed=0))
+        for split in ("train", "held_out"):
+            writer.add(split, np.full((20, 64, 64, 3), frame, np.uint8), np.full(20, action, np.uint8), np.zeros(20, np.float32), 7)
+        writer.close()
+        prints.append(Dataset(tmp_path / name).fingerprint)
+    assert len(set(prints)) == 3 and prints[0] == prints[3]
+
+
 def test_an_unfinished_recording_is_refused_with_what_to_do(tmp_path: Path) -> None:
     DatasetWriter(tmp_path / "d", coinrun.dataset_info(5000, 1000, seed=0))
     with pytest.raises(DatasetError, match="run the same command again"):

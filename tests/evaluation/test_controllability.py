@@ -35,11 +35,12 @@ def test_delta_is_zero_for_a_deaf_world_and_the_whole_psnr_gap_for_an_obedient_o
 
 
 def test_delta_bounds_are_the_real_game_and_a_world_that_hears_nothing() -> None:
-    truth, other = pictures(0), pictures(1)
-    metric = c.delta_metric("keys", truth, truth, other, other, other, np.arange(6))
+    truth, other, near = pictures(0), pictures(1), (pictures(0) // 2 + 60).astype(np.uint8)
+    metric = c.delta_metric("keys", truth, truth, other, near, other, np.arange(6))
     assert metric.name == "delta_4_keys"
     assert metric.world == metric.real
-    assert metric.blind is not None and metric.blind.value == 0.0
+    assert metric.blind is not None and metric.blind.value == pytest.approx(c.delta(truth, other, near).mean())
+    assert metric.blind.value < -3  # the second draw happened to be nearer
 
 
 def test_f1_counts_per_action() -> None:
@@ -64,6 +65,11 @@ def test_recall_of_obedient_deaf_and_swapped_worlds() -> None:
     swapped = c.recall_metrics(actions, {"world": 1 - told, "real": told, "blind": deaf}, ("left", "right"), np.arange(40))
     assert value(swapped, "action_f1") == 0.0
     assert value(swapped, "f1_left") == 0.0
+    once = np.ones_like(actions)
+    once[0] = 0
+    heard = c.recall_metrics(once, {"world": once[:, 3:], "real": once[:, 3:], "blind": deaf}, ("left", "right"), np.arange(40))
+    estimates = {metric.name: metric.world for metric in heard}
+    assert estimates["f1_right"].low is not None and (estimates["f1_left"].value, estimates["f1_left"].low) == (1.0, None)  # of one clip
 
 
 def test_latent_information_of_codes_that_are_the_action_and_of_codes_that_are_not() -> None:

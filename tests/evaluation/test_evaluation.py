@@ -20,7 +20,7 @@ from genie.evaluation import games
 from genie.evaluation.gate import judge
 from genie.evaluation.protocols import PROTOCOLS, Sizes, gather
 from genie.evaluation.report import Report, Section, Settings
-from genie.evaluation.run import evaluate, key_ids
+from genie.evaluation.run import _Evaluation, evaluate, key_ids
 from genie.evaluation.workspace import Workspace
 from genie.world import installed_worlds
 
@@ -67,6 +67,60 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     (tmp_path / "parts" / "s.json").write_text("{}")
     with pytest.raises(genie.GenieError, match=r"s.json is damaged .* remove it and run again"):
         workspace.section("s", lambda: Section(name="s", title="S"))
+
+
+def test_a_part_with_files_missing_or_garbled_is_named_and_not_read_as_black_frames(tmp_path: Path) -> None:
+    def make() -> dict[str, np.ndarray]:
+        return {"frames": np.zeros((3, 2, 4, 4, 3), np.uint8), "nothing": np.zeros((0, 4))}
+
+    workspace = Workspace(tmp_path, settings())
+    workspace.arrays("a", make)
+    assert {name: value.shape for name, value in workspace.arrays("a", make).items()} == {"frames": (3, 2, 4, 4, 3), "nothing": (0, 4)}
+    chunk = tmp_path / "parts" / "a.zarr" / "frames" / "c" / "1" / "0" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    with pytest.raises(genie.GenieError, match=r"a.zarr is damaged .* remove it and run again"):
+        workspace.arrays("a", make)
+    chunk.unlink()
+    with pytest.raises(genie.GenieError, match=r"a.zarr is damaged \(1 of the 3 files of frames are missing\)"):
+        workspace.arrays("a", make)
+
+
+def test_two_evaluations_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    first, second = (Workspace(tmp_path, settings()) for _ in range(2))
+    with first.alone(), pytest.raises(genie.GenieError, match="another evaluation works in"), second.alone():
+        pass
+    with second.alone():
+        pass
+
+
+def of_scenes(dataset: Dataset, path: Path, lengths: tuple[int, ...], last_action: int) -> Dataset:
+    """Recorded frames as held-out episodes of these lengths, the last action of each as it is said."""
+    frames = {"train": 200, "held_out": sum(lengths)}
+    writer = DatasetWriter(path, dataset.info.model_copy(update={"frames": frames}))
+    data = dataset.split("train")
+    for split, parts in (("train", (200,)), ("held_out", lengths)):
+        for number, count in enumerate(parts):
+            actions = data.actions[:count].copy()
+            actions[-1] = last_action
+            writer.add(split, np.asarray(data.frames[:count]), actions, np.zeros(count, np.float32), number)
+    writer.close()
+    return Dataset(path)
+
+
+def test_an_episodes_last_action_which_leads_nowhere_need_not_be_known(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:
+    open_ended = of_scenes(dataset, tmp_path / "data", (400, 100), UNKNOWN_ACTION)
+    workspace = Workspace(tmp_path / "report", settings())
+    parts = _Evaluation(coinrun, open_ended, workspace, PROTOCOLS["default"], Sizes.of(2), 0, lambda part, done, total: None)
+    assert parts.kinds == ("latent", "keys")
+    streams = parts._streams(8, 64)
+    assert parts.key_ids is not None and set(np.unique(streams)) <= set(parts.key_ids)  # stretches of the recorded keys
+
+
+def test_real_frames_are_on_both_sides_whichever_episodes_are_long(coinrun: genie.World, dataset: Dataset, tmp_path: Path) -> None:
+    uneven = of_scenes(dataset, tmp_path / "data", (1500, 20, 1500), 0)  # all that is looked at is of the first and the third
+    workspace = Workspace(tmp_path / "report", settings())
+    parts = _Evaluation(coinrun, uneven, workspace, PROTOCOLS["default"], Sizes.of(2), 0, lambda part, done, total: None)
+    assert min(len(parts.real[name]) for name in ("reference", "control", "walked", "stirring")) > 0
 
 
 def test_the_real_game_branches_exactly_and_answers_its_actions(dataset: Dataset) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import genie
 from genie.bundle import CARD, MANIFEST, MARKS, Bundle, put_marks
+from genie.cli.app import app
 from genie.cli.worlds import figures, verdict
 from genie.evaluation.gate import judge, marks_of
 from genie.evaluation.report import Estimate, Metric, Report, Section, Settings
@@ -102,6 +104,16 @@ def test_marks_are_kept_in_the_bundle_and_shown_only_for_the_weights_that_were_j
     genie.load_world(bundle)  # still a whole world
     put_marks(bundle, marks_of(report(weights="f" * 64), judge(found, 0.8)))
     assert Bundle(bundle).marks is None
+
+
+def test_marks_of_an_older_measure_are_said_to_be_such(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = report(weights=Bundle(bundle).manifest.weights_digest)
+    monkeypatch.setattr("genie.world.installed_worlds", lambda: {"mine": bundle})
+    marks = marks_of(found, judge(found, 0.8))
+    for shown, older in ((marks, False), (marks.model_copy(update={"evaluation": marks.evaluation - 1}), True)):
+        put_marks(bundle, shown)
+        listed = CliRunner().invoke(app, ["worlds"], env={"COLUMNS": "300"}).output
+        assert ("measured in another way" in listed) == older
 
 
 def test_marks_that_were_edited_are_refused(bundle: Path) -> None:

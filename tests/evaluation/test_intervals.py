@@ -32,6 +32,18 @@ def test_missing_values_are_left_out_and_nothing_at_all_is_null() -> None:
     assert (nothing.value, nothing.low, nothing.high) == (None, None, None)
 
 
+def test_episodes_that_say_nothing_are_not_counted() -> None:
+    values = np.full(64, np.nan)
+    values[:2] = 1.0, 0.0
+    found = mean_of(values, np.arange(64))
+    assert (found.value, found.low, found.high, found.episodes) == (0.5, None, None, 2)
+    assert apart(found, mean_of(np.zeros(64), np.arange(64))) is None
+    tables = np.zeros((64, 2))
+    tables[0] = 1.0
+    share = statistic_of(tables, lambda total: float(total[0] / max(1, total.sum())), np.arange(64), telling=tables.any(1))
+    assert (share.value, share.low, share.episodes) == (0.5, None, 1)
+
+
 def test_of_one_episode_there_is_a_value_and_no_interval() -> None:
     values, episodes = np.arange(20.0), np.zeros(20, int)
     for found in (mean_of(values, episodes), statistic_of(values[:, None], lambda total: float(total[0]), episodes)):

@@ -9,6 +9,7 @@ import numpy as np
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, DatasetWriter
 from genie.evaluation import permanence as p
+from genie.evaluation.staying_power import Rollouts
 
 BEIGE, ORANGE = (230, 210, 160), (200, 120, 50)
 
@@ -81,8 +82,7 @@ def test_permanence_of_perfect_and_forgetful_rollouts() -> None:
     long = np.broadcast_to(scene([(30, 32), (10, 5)]), (3, 64, 64, 64, 3))
     section = p.permanence_section(
         p.PROBES["coinrun"],
-        long,
-        long[:0],
+        Rollouts(long, np.arange(3), long[:0], np.arange(0)),
         truth[:, 0],
         np.arange(3),
         {"truth": truth, "world": forgetful, "tokenizer": truth[:, 2:]},
@@ -103,9 +103,8 @@ def test_the_figure_is_looked_for_in_all_rollouts_as_far_as_they_go() -> None:
     clip = there[:, :3]
     scrolls = {"truth": np.zeros((2, 2, 2), int), "world": np.zeros((2, 2, 2), int)}
     clips = {"truth": clip, "world": clip[:, 1:]}
-    section = p.permanence_section(
-        p.PROBES["coinrun"], there, gone[:, :256], clip[:, 0], np.arange(2), clips, scrolls, 1, (1,), np.arange(2)
-    )
+    rollouts = Rollouts(there, np.arange(len(there)), gone[:, :256], np.arange(len(gone)))
+    section = p.permanence_section(p.PROBES["coinrun"], rollouts, clip[:, 0], np.arange(2), clips, scrolls, 1, (1,), np.arange(2))
     found = {metric.name: metric.world.value for metric in section.metrics}
     assert found["agent_there"] == 1.0 and found["agent_there_256"] == 0.5 and found["agent_alone_256"] == 0.5
 
@@ -115,8 +114,7 @@ def test_a_probe_that_does_not_know_the_real_figures_is_useless() -> None:
     clip = np.broadcast_to(scene([]), (2, 4, 64, 64, 3))
     section = p.permanence_section(
         p.PROBES["coinrun"],
-        clip,
-        clip[:0],
+        Rollouts(clip, np.arange(2), clip[:0], np.arange(0)),
         strangers,
         np.arange(4),
         {"truth": clip, "world": clip[:, 1:]},
@@ -126,7 +124,7 @@ def test_a_probe_that_does_not_know_the_real_figures_is_useless() -> None:
         np.arange(2),
     )
     found = {metric.name: metric for metric in section.metrics}
-    assert found["agent_there"].useless and "does not fit" in found["agent_there"].note
+    assert all(metric.useless and "does not fit" in metric.note for metric in section.metrics)  # of things too
     assert found["crate_kept_1"].world.value is None  # no crate to keep
 
 

@@ -44,8 +44,8 @@ def test_kernel_distance_is_zero_on_average_for_equal_sources_and_grows_with_a_s
 def test_distances_have_intervals_over_rollouts_around_their_values() -> None:
     rng = np.random.default_rng(3)
     reference = rng.normal(size=(100, 6))
-    found = rng.normal(size=(40, 6)) + 1
-    for estimate in (far.estimate for far in s.distances(found, reference, np.repeat(np.arange(10), 4))):
+    found, rollouts = rng.normal(size=(40, 6)) + 1, np.repeat(np.arange(10), 4)
+    for estimate in (far.estimate for far in s.distances(found, reference, rollouts, rollouts)):
         assert estimate.low is not None and estimate.value is not None and estimate.high is not None
         assert 0 < estimate.low < estimate.value < estimate.high
         assert estimate.episodes == 10
@@ -56,15 +56,15 @@ def test_frames_of_one_rollout_are_not_compared_with_each_other() -> None:
     reference, alone = rng.normal(size=(200, 8)), rng.normal(size=(20, 8))
     rollouts = np.repeat(np.arange(20), 4)
     alike = np.repeat(alone, 4, axis=0)  # four times the same frame: no nearer to each other than the game's own frames are
-    _, kernel = s.distances(alike, reference, rollouts)
-    assert kernel.value == pytest.approx(s.distances(alone, reference, np.arange(20))[1].value)
-    assert np.isnan(s.distances(alike[:4], reference, rollouts[:4])[1].value)
+    _, kernel = s.distances(alike, reference, rollouts, rollouts)
+    assert kernel.value == pytest.approx(s.distances(alone, reference, np.arange(20), np.arange(20))[1].value)
+    assert np.isnan(s.distances(alike[:4], reference, rollouts[:4], rollouts[:4])[1].value)
 
 
 def test_how_a_distance_grows_has_an_interval_of_the_same_draws() -> None:
     rng = np.random.default_rng(5)
     reference, found, rollouts = rng.normal(size=(100, 6)), rng.normal(size=(40, 6)) + 1, np.repeat(np.arange(10), 4)
-    near, far = (s.distances(part, reference, rollouts)[0] for part in (found, found + 1))
+    near, far = (s.distances(part, reference, rollouts, rollouts)[0] for part in (found, found + 1))
     growth = far.over(near).estimate
     assert growth.value == pytest.approx(far.value / near.value)
     assert growth.low is not None and growth.high is not None and 1 < growth.low < growth.high
@@ -150,6 +150,21 @@ def test_only_walks_on_which_the_real_game_went_somewhere_are_judged() -> None:
     assert gain.world.value == gain.real.value  # of the first clip alone
 
 
+def from_start(frames: np.ndarray, episodes: np.ndarray | None = None) -> s.Rollouts:
+    """Rollouts [B, T, …], each of an episode of its own where it is not said, and none that are shorter."""
+    episodes = np.arange(len(frames)) if episodes is None else episodes
+    return s.Rollouts(frames, episodes, frames[:0], episodes[:0])
+
+
+def compared(reference: np.ndarray, control: np.ndarray, painted: np.ndarray) -> s.RealFrames:
+    """Real frames and 64 painted ones, eight of an episode, and sixteen stretches."""
+    episodes = np.repeat(np.arange(8), 8)
+    return s.RealFrames(
+        reference=reference, control=control, control_episodes=episodes, walked_episodes=np.arange(16),
+        stirring=np.array([1.0, 0.5, 0.5, 0.0]), stirring_episodes=np.arange(4), painted=painted, painted_episodes=episodes,
+    )  # fmt: skip
+
+
 def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() -> None:
     rng = np.random.default_rng(6)
     batch, length = 4, 128
@@ -162,20 +177,26 @@ def test_drift_tells_rollouts_like_the_real_game_from_ones_that_turn_to_noise() 
     looks = rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1
     windows[:, -s.WINDOW :] += 9  # lost by frame 128
     looks[:, 2:] += 9
-    long = s.Long(
-        frames, codes, frames[0], frames[1][:64], np.repeat(np.arange(8), 8), frames[:0], frames[2][:64], np.repeat(np.arange(8), 8)
-    )
+    against = compared(frames[0], frames[1][:64], frames[2][:64])
     seen = {
-        "real": real, "control": control, "painted": rng.normal(size=(64, 5)), "walked": control.reshape(16, s.WINDOW, 5),
+        "reference": real, "control": control, "painted": rng.normal(size=(64, 5)), "walked": control.reshape(16, s.WINDOW, 5),
         "windows": windows, "looks": looks, "shorter": looks[:0],
     }  # fmt: skip
-    section = s.drift_section(long, seen, 8)
+    section = s.drift_section(from_start(frames), codes, against, seen, 8)
     found = {metric.name: metric.world.value for metric in section.metrics}
     assert found["frechet_lite0_128"] > 20 * found["frechet_lite0_32"]  # type: ignore[operator]
     assert found["frechet_growth"] == pytest.approx(found["frechet_lite0_128"] / found["frechet_lite0_32"])  # type: ignore[operator]
     assert found["kernel_lite0_128"] > found["kernel_lite0_64"]  # type: ignore[operator]
     assert found["half_life"] == 48
     assert (found["alive_32"], found["alive_64"]) == (1.0, 0.0)
+    assert "alive_128" not in found  # a collapse at 96 would not have been seen
+    assert found["stirring_128"] == 1.0
+    for episodes, several in ((np.arange(batch), True), (np.zeros(batch, int), False)):
+        section = s.drift_section(from_start(frames, episodes), codes, against, seen, 8)
+        metrics = {metric.name: metric.world for metric in section.metrics}
+        for name in ("frechet_lite0_64", "kernel_lite0_64", "half_life", "alive_32", "outlines_64", "token_entropy_64"):
+            assert metrics[name].value is not None and (metrics[name].low is not None) == several, name  # rollouts from one scene
+            assert metrics[name].episodes == len(np.unique(episodes))
 
 
 def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_features_they_are() -> None:
@@ -186,44 +207,52 @@ def test_rollouts_that_fade_to_one_colour_have_collapsed_however_near_real_featu
     frames[:, 63:] = 200  # nothing to see from the fourth look on
     real = rng.normal(size=(64, 5))
     seen = {
-        "real": real, "control": rng.normal(size=(64, 5)), "painted": rng.normal(size=(64, 5)), "walked": real.reshape(16, s.WINDOW, 5),
+        "reference": real, "control": rng.normal(size=(64, 5)), "painted": rng.normal(size=(64, 5)),
+        "walked": real.reshape(16, s.WINDOW, 5),
         "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": np.broadcast_to(real[0], (batch, length // s.JUDGED_EVERY, 5)),
         "shorter": np.zeros((0, length // s.JUDGED_EVERY, 5)),
     }  # fmt: skip
-    long = s.Long(
-        frames,
-        rng.integers(0, 8, (batch, length, 2, 2)),
-        frames[0],
-        control,
-        np.repeat(np.arange(8), 8),
-        frames[:0],
-        control,
-        np.repeat(np.arange(8), 8),
-    )
-    found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
+    against, codes = compared(frames[0], control, control), rng.integers(0, 8, (batch, length, 2, 2))
+    found = {metric.name: metric.world.value for metric in s.drift_section(from_start(frames), codes, against, seen, 8).metrics}
     assert found["half_life"] == 64
     assert found["outlines_32"] > 0.5 and found["outlines_128"] == 0  # type: ignore[operator]
 
 
 def test_a_world_that_keeps_to_its_tokenizers_pictures_has_not_collapsed_however_unlike_photographs_they_are() -> None:
     rng = np.random.default_rng(9)
-    batch, length, episodes = 4, 128, np.repeat(np.arange(8), 8)
+    batch, length = 4, 128
     frames = rng.integers(0, 255, (batch, length, 8, 8, 3), dtype=np.uint8)
     real, control, painted = (rng.normal(size=(64, 5)) + shift for shift in (0, 0, 20))  # a paint far from what it paints
-    long = s.Long(
-        frames, rng.integers(0, 8, (batch, length, 2, 2)), frames[0], frames[1][:64], episodes, frames[:0], frames[2][:64], episodes
-    )
+    against, codes = compared(frames[0], frames[1][:64], frames[2][:64]), rng.integers(0, 8, (batch, length, 2, 2))
     seen = {
-        "real": real, "control": control, "painted": painted, "walked": control.reshape(16, s.WINDOW, 5),
+        "reference": real, "control": control, "painted": painted, "walked": control.reshape(16, s.WINDOW, 5),
         "windows": rng.normal(size=(batch, 4 * s.WINDOW, 5)), "looks": rng.normal(size=(batch, length // s.JUDGED_EVERY, 5)) * 0.1 + 20,
         "shorter": np.zeros((0, length // s.JUDGED_EVERY, 5)),
     }  # fmt: skip
-    found = {metric.name: metric.world.value for metric in s.drift_section(long, seen, 8).metrics}
+    found = {metric.name: metric.world.value for metric in s.drift_section(from_start(frames), codes, against, seen, 8).metrics}
     assert found["half_life"] == length - (s.COLLAPSE_LOOKS - 1) * s.JUDGED_EVERY  # as far as one would be seen
     assert found["painted_outside"] == 1.0  # and the report says so
     away = seen | {"looks": seen["looks"] + 20}
-    found = {metric.name: metric.world.value for metric in s.drift_section(long, away, 8).metrics}
+    found = {metric.name: metric.world.value for metric in s.drift_section(from_start(frames), codes, against, away, 8).metrics}
     assert found["half_life"] == s.JUDGED_EVERY  # neither like the game nor like its paint
+
+
+def test_a_share_left_counts_rollouts_as_long_as_they_were_followed_and_never_rises() -> None:
+    times, followed = np.array([16.0, np.inf, np.inf, 112.0, 144.0]), np.array([160, 64, 64, 160, 160])
+    assert s.alive_after(times, followed, (15, 16, 64, 112, 144)).tolist() == pytest.approx([1, 0.8, 0.8, 0.4, 0.0])
+
+
+def test_a_picture_that_stands_still_does_not_stir() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (1, 9, 32, 32, 3), dtype=np.uint8)
+    half = frames.copy()
+    half[:, 5:] = half[:, 4:5]
+    still = np.repeat(frames[:, :1], 9, axis=1)
+    assert s.stirring(np.concatenate([frames, half, still])).tolist() == [1.0, 0.5, 0.0]
+
+
+def test_a_kind_of_frames_that_there_are_none_of_sets_no_limit() -> None:
+    features, shown = np.zeros((64, 5)), np.full(64, 0.3)
+    assert s.Limits.of(features, [features, features[:0]], [shown, shown[:0]]).outlines == pytest.approx(0.3)
 
 
 def test_a_tokenizer_that_fades_everything_does_not_excuse_a_rollout_that_fades() -> None:

@@ -15,12 +15,15 @@ from genie.progress import Bars
 
 def practise(
     game: Annotated[str, typer.Argument(help="A game that `genie record` knows.")],
-    out: Annotated[Path, typer.Option(help="The policy file to write, a .zip of stable-baselines3.")],
+    out: Annotated[
+        Path, typer.Option(help="The policy file to write, a .zip of stable-baselines3; run again after an interruption, it goes on.")
+    ],
     steps: Annotated[int, typer.Option(min=1000, help="Game steps to play.")] = 2_000_000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the policy that --out holds.")] = False,
     trust_policy: Annotated[
-        bool, typer.Option("--trust-policy", help="With --resume: open the policy file although it can run any code.")
+        bool,
+        typer.Option("--trust-policy", help="With --resume, or after an interruption: open the policy file although it can run any code."),
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
 ) -> None:
@@ -33,13 +36,14 @@ def practise(
     from genie.data.games.registry import find_game
     from genie.data.policies import check_policy_file
     from genie.data.practice import practise as train_policy
+    from genie.data.practice import unfinished
 
     if out.suffix != ".zip":
         raise GenieError(f"{out}: a policy file ends in .zip.")
     if out.exists() and not resume:
         raise GenieError(f"{out} is there already; go on from it with --resume --trust-policy, or choose another --out.")
-    if resume:
-        check_policy_file(out, trust_policy)
+    for begun in (*([out] if resume else []), *([unfinished(out)] if unfinished(out).exists() else [])):
+        check_policy_file(begun, trust_policy)
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()

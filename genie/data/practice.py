@@ -8,13 +8,15 @@ network is smaller.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from genie.data.games.game import Game
-from genie.errors import MissingDependencyError
+from genie.errors import GenieError, MissingDependencyError
 
 GAMES = 32  # played at once
 STEPS = 256  # of each between two updates
@@ -26,12 +28,15 @@ def practise(
 ) -> None:  # fmt: skip
     """Train a policy on the game's training levels and write it as a file of stable-baselines3.
 
+    Until it is done what it has learned is in another file, `unfinished(out)`; where there is one, it goes on from that.
+
     Args:
-        steps: game steps, of all games together.
-        going_on: a policy file to go on from. Opening it can run any code, so it must be trusted.
+        steps: game steps, of all games together, and with `going_on` beyond those of that policy.
+        going_on: a policy file to go on from. Opening it, as an unfinished one, can run any code, so it must be trusted.
         progress: called with the steps done and the mean reward of the last hundred episodes.
 
     Raises:
+        GenieError: a file to go on from is no policy.
         MissingDependencyError: stable-baselines3 is not installed.
     """
     try:
@@ -47,27 +52,38 @@ def practise(
 
         def _on_rollout_end(self) -> None:
             recent = [episode["r"] for episode in self.model.ep_info_buffer or ()]
-            progress(self.num_timesteps, float(np.mean(recent)) if recent else float("nan"))
-            self._save()
+            progress(self.num_timesteps - before, float(np.mean(recent)) if recent else float("nan"))
+            if self.model._n_updates:  # else it has learned nothing yet
+                self.model.save(partial)
+                partial.replace(kept)
 
-        def _on_training_end(self) -> None:
-            self._save()  # the last update comes after the last rollout
+    def opened(path: Path, **more: Any) -> Any:
+        try:
+            return PPO.load(path, device="cpu", seed=seed, **more)
+        except (BadZipFile, ValueError, KeyError, OSError, AttributeError) as error:
+            raise GenieError(f"{path} is not a policy file of stable-baselines3 ({error}).") from error
 
-        def _save(self) -> None:
-            self.model.save(partial)
-            partial.replace(out)
+    kept = unfinished(out)
+    partial = kept.with_name(f".{kept.name}")
+    before = 0 if going_on is None else opened(going_on).num_timesteps
+    begin = kept if kept.exists() else going_on
+    with closing(VecNormalize(VecMonitor(_as_vec_env(game, seed)), norm_obs=False, gamma=0.999)) as games:
+        if begin is not None:
+            model = opened(begin, env=games)
+        else:
+            model = PPO(
+                "CnnPolicy", games, learning_rate=5e-4, n_steps=STEPS, batch_size=GAMES * STEPS // 8, n_epochs=2, gamma=0.999,
+                gae_lambda=0.95, clip_range=0.2, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, seed=seed, device="cpu",
+            )  # fmt: skip
+        model.learn(max(0, before + steps - model.num_timesteps), callback=Report(), reset_num_timesteps=False)
+    model.save(partial)
+    partial.replace(out)
+    kept.unlink(missing_ok=True)
 
-    partial = out.with_name(f".{out.name}")
-    games = VecNormalize(VecMonitor(_as_vec_env(game, seed)), norm_obs=False, gamma=0.999)
-    if going_on is not None:
-        model = PPO.load(going_on, env=games, device="cpu")
-    else:
-        model = PPO(
-            "CnnPolicy", games, learning_rate=5e-4, n_steps=STEPS, batch_size=GAMES * STEPS // 8, n_epochs=2, gamma=0.999, gae_lambda=0.95,
-            clip_range=0.2, ent_coef=0.01, vf_coef=0.5, max_grad_norm=0.5, seed=seed, device="cpu",
-        )  # fmt: skip
-    model.learn(steps, callback=Report())
-    games.close()
+
+def unfinished(out: Path) -> Path:
+    """Where the policy is that practises to become this file."""
+    return out.with_suffix(".unfinished.zip")
 
 
 def _as_vec_env(game: Game, seed: int) -> Any:

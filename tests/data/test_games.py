@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,12 +189,45 @@ def test_a_policy_that_practised_plays_its_share_of_the_games(tmp_path: Path, mo
     practice.practise(game, path, 64, progress=lambda done, reward: seen.append(done))
     assert seen == [32, 64]
     assert load_from_zip_file(path)[0]["_n_updates"] == 4  # two epochs after each rollout: the last update is in the file
-    practice.practise(game, path, 32, going_on=path)
+    practice.practise(game, path, 32, going_on=path, progress=lambda done, reward: seen.append(done))
+    assert seen[2:] == [32] and load_from_zip_file(path)[0]["num_timesteps"] == 96
     mixed = Mixed(TrainedPolicy(path, trusted=True), StickyMixed(), 0.5)
     record(tmp_path / "d", game, train_frames=900, held_out_frames=200, environments=4, policy=mixed)
     info = Dataset(tmp_path / "d").info
     assert (info.recipe["policy"], info.recipe["policy_share"], info.recipe["mode"]) == ("mixed", 0.5, "hard")
     assert info.recipe["policy_file"] == "player.zip" and "moods" in info.recipe
+
+
+def test_a_practice_that_was_interrupted_goes_on_and_is_no_policy_before_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("stable_baselines3", reason="pip install 'genie-worlds[rl]'")
+    game = game_or_skip("coinrun-hard")
+    monkeypatch.setattr(practice, "GAMES", 2)
+    monkeypatch.setattr(practice, "STEPS", 16)
+    path, seen = tmp_path / "player.zip", []
+
+    def stop_at(last: int) -> Callable[[int, float], None]:
+        def progress(done: int, reward: float) -> None:
+            seen.append(done)
+            if done >= last:
+                raise KeyboardInterrupt
+
+        return progress
+
+    with pytest.raises(KeyboardInterrupt):
+        practice.practise(game, path, 96, progress=stop_at(32))
+    assert not path.exists() and not practice.unfinished(path).exists()  # it had not learned yet
+    with pytest.raises(KeyboardInterrupt):
+        practice.practise(game, path, 96, progress=stop_at(96))
+    assert not path.exists() and practice.unfinished(path).exists()
+    done = CliRunner().invoke(app, ["practise", "coinrun-hard", "--out", str(path)])
+    assert isinstance(done.exception, GenieError) and "--trust-policy" in str(done.exception)
+    practice.practise(game, path, 96, progress=stop_at(1000))
+    assert seen == [32, 32, 64, 96, 96] and path.exists() and not practice.unfinished(path).exists()
+    path.write_bytes(b"anything")
+    with pytest.raises(GenieError, match="is not a policy file"):
+        practice.practise(game, path, 32, going_on=path)
 
 
 class Marked:

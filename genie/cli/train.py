@@ -50,7 +50,7 @@ def train(
             "the latent actions, which then have to say where the view goes, four times as far."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1)] = None,
     allow_unknown_licence: Annotated[
         bool, typer.Option("--allow-unknown-licence", help="Train although nobody said under what terms the data may be used.")
     ] = False,
@@ -126,10 +126,13 @@ def train(
     wanted = wanted.bounded(minutes, steps, *trained)
     if rows is not None:
         wanted = wanted.with_rows(rows)
-    unasked, wanted = wanted.own_frames, wanted.changed(settings or ())
+    asked, wanted = any(one.partition("=")[0].strip() == "own_frames" for one in settings or ()), wanted.changed(settings or ())
     table = Pipeline(dataset, out, wanted).table  # models that do not fit the data are told before anything is written
-    if bundle is not None and wanted.own_frames == unasked and not same_game(bundle.manifest, dataset.info, table):
-        wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game, or of these actions, yet
+    if bundle is not None and not asked:
+        if (out / SETTINGS_FILE).exists():
+            wanted = wanted.model_copy(update={"own_frames": read_settings(out).own_frames})
+        elif not same_game(bundle.manifest, dataset.info, table):
+            wanted = wanted.model_copy(update={"own_frames": 0})  # its dynamics knows nothing of this game, or of these actions, yet
     kept = open_run(out, dataset, wanted)
     if bundle is not None:
         take_over(out, bundle, kept.fine_tune)
@@ -137,9 +140,14 @@ def train(
 
 
 def same_game(manifest: Manifest, info: DatasetInfo, table: ActionTable) -> bool:
-    """Whether a world's frames and actions are those of a dataset and of the world that is to be trained on it."""
+    """Whether a world's game, frames and actions are those of a dataset and of the world that is to be trained on it.
+
+    What says nothing of its game, as a video, may be of any.
+    """
+    recipes = (manifest.training.get("dataset", {}).get("recipe", {}), info.recipe)
+    games = [str(recipe.get("game", "")).partition(" (")[0] for recipe in recipes]  # in whatever version
     names = [[action.name for action in actions] for actions in (manifest.actions, table.actions)]
-    return manifest.tokenizer.resolution == info.resolution and names[0] == names[1]
+    return manifest.tokenizer.resolution == info.resolution and names[0] == names[1] and ("" in games or games[0] == games[1])
 
 
 def parse_reach(text: str) -> tuple[int, int]:

@@ -77,6 +77,13 @@ class SplitData:
         """int64 [E]: one past each episode's last frame."""
         return np.append(self.episode_starts[1:], len(self))
 
+    @property
+    def labelled(self) -> bool:
+        """Whether every action that leads from a frame to another is known; that of an episode's last frame leads nowhere."""
+        leads = np.ones(len(self), np.bool_)
+        leads[self.episode_ends - 1] = False
+        return bool((self.actions[leads] != UNKNOWN_ACTION).all())
+
     def episode_of(self, numbers: np.ndarray) -> np.ndarray:
         """Frame numbers int [...] -> int [...], the episodes they belong to."""
         return np.searchsorted(self.episode_starts, numbers, side="right") - 1

@@ -144,8 +144,8 @@ class Engine(ABC):
 
     @property
     def recall(self) -> int:
-        """Slots after which nothing in the memory comes from an older one: each layer looks back over one ring."""
-        return self.config.layers * self._places
+        """Slots after which nothing in the memory comes from an older one: each layer looks back over one ring, and the trail so far."""
+        return max(self.config.layers * self._places, self.config.trail)
 
     def blank(self, before: np.ndarray, shown: Mosaic, slots: int) -> State:
         """The state after `slots` slots whose memory is lost; it is whole again once `recall` slots have been committed."""

@@ -48,6 +48,7 @@ class RolloutPlan:
     length: int = 50  # frames of a rollout, the prompt's included
     skip: int = 2
     seed: int = 0
+    models: str = ""  # digest of those that make them
 
 
 def make_rollouts(

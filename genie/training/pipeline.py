@@ -5,7 +5,8 @@ A finished stage is not trained again; an unfinished one goes on from its checkp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,16 +15,17 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from torch import nn
+from safetensors.numpy import save as save_safetensors
+from torch import Tensor, nn
 
 from genie.bundle import Bundle
 from genie.configs import DynamicsConfig, LatentActionConfig
 from genie.data.card import read_card
 from genie.data.check import make_card
 from genie.data.clips import ClipSampler, longest_clip
-from genie.data.store import UNKNOWN_ACTION, Dataset
+from genie.data.store import Dataset
 from genie.dynamics import Dynamics
-from genie.errors import TrainingError
+from genie.errors import GenieError, TrainingError
 from genie.export.world import export_graphs
 from genie.horizons import PROMPT_FRAMES, clips_in_motion
 from genie.latent_actions import LatentActionModel
@@ -39,11 +41,12 @@ from genie.training.own_rollouts import RolloutPlan, make_rollouts
 from genie.training.settings import STAGES, Hears, Settings, Stage
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective
 from genie.training.tokens import TokenPlan, encode_dataset
-from genie.weights import load_models
+from genie.weights import half_weights, load_models
 from tokenizer import TokenizerConfig
 from tokenizer.model import VideoTokenizer
 
 TOLD_FRAMES = 17  # of each clip that a centred decoder is told of
+Models = dict[str, nn.Module]
 BEGINNING_FILE = "beginning.safetensors"  # weights that a fine-tuned stage begins with
 
 
@@ -82,11 +85,18 @@ class Pipeline:
     def train(self, stage: Stage | None = None) -> Path | None:
         """Train one stage, or all three, and export the world where the last one is among them; returns the bundle's path if it was made.
 
+        A world that is there already, of the same weights, stays as it is, with its marks.
+
         Raises:
             TrainingError: as `learn`.
         """
         self.learn(stage)
-        return self.export() if stage in (None, "dynamics") else None
+        if stage not in (None, "dynamics"):
+            return None
+        if self._is_exported():
+            self.console.print(f"world: {self.run / 'world'} is of these weights already; remove it to write it anew")
+            return self.run / "world"
+        return self.export()
 
     def learn(self, stage: Stage | None = None) -> None:
         """Train one stage, or all three.
@@ -107,15 +117,14 @@ class Pipeline:
             if name != "dynamics" and (tokens := self.run / "tokens").exists():
                 raise TrainingError(
                     f"the dynamics of {self.run} learns from the codes of its {name}, which would be others after more training. Choose "
-                    f"another --out, with --base {self.run / 'world'} --fine-tune {name} --fine-tune dynamics, or remove {tokens} and "
-                    f"{self.run / 'dynamics'} first."
+                    f"another --out, with --base {self.run / 'world'} --fine-tune {name} --fine-tune dynamics, or remove {tokens} and what "
+                    f"{self.run / 'dynamics'} holds but for {BEGINNING_FILE} first."
                 )
             objective = self._objective(name)
             if name in self.settings.fine_tune:
                 tensors, _ = load_tensors(self.run / name / BEGINNING_FILE)
                 fresh = adopt(objective.model, tensors)
-                if isinstance(objective.model, VideoTokenizer) and any(key.startswith("decoder.summary.") for key in fresh):
-                    objective.model.decoder.uncentre()
+                _uncentre_where_new(objective.model, tensors)
                 parts = sorted({key.partition(".")[0] for key in fresh})
                 self.console.print(f"{name}: begins as {self.settings.base}'s; new parts: {', '.join(parts) or 'none'}")
             train(objective, plan, self.run, self.console)
@@ -136,7 +145,7 @@ class Pipeline:
         """Write the trained models as a world bundle into `run/world`; without graphs it is played by torch alone."""
         tokenizer, latent_actions = self._tokenizer(), self._latent_actions()
         dynamics = Dynamics(self.dynamics_config, self.tokenizer_config)
-        models: dict[str, nn.Module] = {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": dynamics}
+        models: Models = {"tokenizer": tokenizer, "latent_actions": latent_actions, "dynamics": dynamics}
         notes = {name: load_model(self.run, name, model) for name, model in models.items()}
         for name in self.settings.fine_tune:
             _, begun = load_tensors(self.run / name / BEGINNING_FILE)
@@ -156,6 +165,20 @@ class Pipeline:
             read_card(self.dataset.path) or make_card(self.dataset),
         )
 
+    def _is_exported(self) -> bool:
+        """Whether `run/world` is whole and of the weights that the stages have now."""
+        try:
+            manifest = Bundle(self.run / "world").manifest
+        except GenieError:
+            return False
+        if manifest.graphs is None or manifest.graphs.made_for != manifest.weights_digest:
+            return False
+        models: Models = {"tokenizer": self._tokenizer(), "latent_actions": self._latent_actions()}
+        models["dynamics"] = Dynamics(self.dynamics_config, self.tokenizer_config)
+        load_model(self.run, "dynamics", models["dynamics"])
+        found = {name: hashlib.sha256(save_safetensors(half_weights(model))).hexdigest() for name, model in models.items()}
+        return all(manifest.files[f"{name}.safetensors"].sha256 == digest for name, digest in found.items())
+
     def _blend(self, stage: Stage) -> None:
         """Take a stage that was trained further back towards where it began, if the run is to, and judge it anew."""
         path, share = self.run / stage / MODEL_FILE, self.settings.blend
@@ -163,7 +186,9 @@ class Pipeline:
         if stage not in self.settings.fine_tune or share == 1 or "blend" in note:
             return
         objective = self._objective(stage)
-        objective.model.load_state_dict(blended(trained, load_tensors(self.run / stage / BEGINNING_FILE)[0], share))
+        begun, _ = load_tensors(self.run / stage / BEGINNING_FILE)
+        objective.model.load_state_dict(blended(trained, begun, share))
+        _uncentre_where_new(objective.model, begun)
         objective.model.eval()
         with torch.no_grad():
             metrics = objective.validate().metrics
@@ -288,7 +313,9 @@ class Pipeline:
         wanted = settings.own_length or min(3 * settings.slots + 2, settings.token_length)
         length = max(settings.slots + 2, min(wanted, longest_clip(self.dataset.split("train"), settings.skip)))
         frames = min(settings.own_frames, self.dataset.info.frames["train"])
-        plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed)
+        files = (self.run / "tokenizer" / begun, self.run / "latent_actions" / MODEL_FILE, self.run / "dynamics" / BEGINNING_FILE)
+        made_by = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        plan = RolloutPlan(frames=frames, length=length, skip=settings.skip, seed=settings.seed, models=made_by)
         with self._progress("roll the dynamics out", "rollouts") as progress:
             return make_rollouts(self.dataset, engine, self.table, settings.sampling, plan, self.run / "rollouts", progress)
 
@@ -315,7 +342,7 @@ def actions_of(dataset: Dataset, latent: int, kinds: Hears = "both") -> tuple[Ac
         TrainingError: the recorded ones alone, and not all of the data is labelled.
     """
     info = dataset.info
-    if kinds == "recorded" and (not info.action_names or (dataset.split("train").actions == UNKNOWN_ACTION).any()):
+    if kinds == "recorded" and not (info.action_names and dataset.split("train").labelled):
         raise TrainingError(f"--actions recorded needs actions with every frame, which {dataset.path} lacks; --actions latent does not.")
     found: list[Action] = []
     if kinds != "recorded":
@@ -326,6 +353,15 @@ def actions_of(dataset: Dataset, latent: int, kinds: Hears = "both") -> tuple[Ac
             pad = tuple(GAMEPAD[key] for key in keys if key in GAMEPAD)
             found.append(Action(id=number, name=name, kind="recorded", keys=keys, gamepad=pad))
     return tuple(found)
+
+
+def _uncentre_where_new(model: nn.Module, begun: Mapping[str, Tensor]) -> None:
+    """A centred decoder whose summary is not of the shape that it began with forgets what that was told."""
+    if not isinstance(model, VideoTokenizer):
+        return
+    summary = {name: value.shape for name, value in model.state_dict().items() if name.startswith("decoder.summary.")}
+    if any(name not in begun or begun[name].shape != shape for name, shape in summary.items()):
+        model.decoder.uncentre()
 
 
 GAMEPAD = {"left": "dpad_left", "right": "dpad_right", "up": "dpad_up", "down": "dpad_down", "jump": "a"}

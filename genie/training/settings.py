@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genie.bundle import Bundle
 from genie.configs import LatentActionConfig
@@ -21,7 +21,8 @@ Hears = Literal["both", "latent", "recorded"]
 Stage = Literal["tokenizer", "latent_actions", "dynamics"]
 STAGES: tuple[Stage, ...] = ("tokenizer", "latent_actions", "dynamics")
 SETTINGS_FILE = "settings.json"
-OF_THE_RUN = ("dataset", "base", "fine_tune")  # settings that the data and the command say
+OF_THE_RUN = ("dataset", "base", "base_weights", "fine_tune")  # settings that the data and the command say
+BOUNDS = ("minutes", "steps")
 # What a tokenizer that is trained further may get anew, where it sees the frame before.
 NEW_IN_OLD = ("steady", "keeps", "centred")
 OF_ROLLOUTS = ("guess",)  # and one that is not, where it has a mosaic: no network has to learn it
@@ -32,8 +33,8 @@ class StageSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    minutes: float | None = None
-    steps: int | None = None
+    minutes: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(gt=0)
     rows: int = Field(ge=1)  # clips or sequences a step
 
@@ -62,10 +63,11 @@ class Settings(BaseModel):
     actions: Hears = "both"  # which kinds the dynamics hears and the world has, of what the data offers
     sampling: Sampling = Sampling()
     skip: int = Field(default=0, ge=0)  # game steps a frame; 0: what the dataset says
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     bf16: bool = True
     dataset: str = ""  # fingerprint of the dataset the run was started on
     base: str = ""  # name of the world whose tokenizer and latent actions the run took over
+    base_weights: str = ""  # digest of that world's; of runs begun before it was kept it is not known
     fine_tune: tuple[Stage, ...] = ()  # stages that begin with that world's weights and are trained further
     tokenizer_own: bool = False  # a tokenizer trained further learns in its decoder alone, from rollouts of the world it began as too
     dynamics_learns: tuple[str, ...] = ()  # patterns of the weights that learn in a dynamics trained further, as "*_out.*"; none: all do
@@ -90,6 +92,14 @@ class Settings(BaseModel):
     validate_seconds: float = 600.0
     checkpoint_seconds: float = 120.0
     validation_clips: int = Field(default=32, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Settings:
+        if missing := [name for name in STAGES if name not in self.stages]:
+            raise ValueError(f"stages lacks {', '.join(missing)}")
+        if self.token_length <= self.slots:
+            raise ValueError(f"a sequence of {self.slots} slots does not fit in walks of token_length {self.token_length} frames")
+        return self
 
     @property
     def trains_all(self) -> bool:
@@ -142,6 +152,8 @@ class Settings(BaseModel):
                 inner[name] = json.loads(text)
             except json.JSONDecodeError:
                 inner[name] = text
+            if folders[:1] == ["stages"] and name in BOUNDS and inner[name] is not None:
+                inner.update({bound: None for bound in BOUNDS if bound != name})  # a stage has one of them
             try:
                 changed = Settings.model_validate(dump)
             except ValidationError as error:
@@ -184,6 +196,7 @@ class Settings(BaseModel):
         return self.model_copy(
             update={
                 "base": manifest.name,
+                "base_weights": manifest.weights_digest,
                 "fine_tune": tuple(fine_tune),
                 "dynamics": self.dynamics | kept,
                 "tokenizer": shape,
@@ -197,9 +210,9 @@ class Settings(BaseModel):
         return self.model_copy(update={"dataset": dataset.fingerprint, "skip": self.skip or dataset.info.frame_skip})
 
     def lesson(self) -> Settings:
-        """What a run may not change once it has begun: everything but how long and on which data."""
-        endless = {name: stage.model_copy(update={"minutes": None, "steps": None}) for name, stage in self.stages.items()}
-        return self.model_copy(update={"stages": endless, "dataset": ""})
+        """What a run may not change once it has begun: everything but how long, on which data, and from which weights."""
+        endless = {name: stage.model_copy(update=dict.fromkeys(BOUNDS)) for name, stage in self.stages.items()}
+        return self.model_copy(update={"stages": endless, "dataset": "", "base_weights": ""})
 
 
 def presets() -> dict[str, Settings]:
@@ -258,7 +271,7 @@ def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Set
     """
     path = run / SETTINGS_FILE
     if not path.exists():
-        if run.exists() and any(run.iterdir()):
+        if run.exists() and any(file.name != f"{SETTINGS_FILE}.partial" for file in run.iterdir()):
             raise TrainingError(f"{run} is not empty and not a training run; choose another --out.")
         run.mkdir(parents=True, exist_ok=True)
         settings = (wanted or Settings()).for_dataset(dataset)
@@ -271,6 +284,8 @@ def open_run(run: Path, dataset: Dataset, wanted: Settings | None = None) -> Set
         return kept
     if wanted.for_dataset(dataset).lesson() != kept.lesson():
         raise TrainingError(f"{run} was started with other settings; leave out the flags to go on, or choose another --out.")
+    if kept.base_weights and wanted.base_weights not in ("", kept.base_weights):
+        raise TrainingError(f"{run} began with another world of the name {kept.base}; leave out --base to go on, or choose another --out.")
     settings = kept.model_copy(update={"stages": wanted.stages})
     write_json(path, settings.model_dump(mode="json"))
     return settings

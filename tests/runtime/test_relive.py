@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 import genie
+from genie.bundle import Bundle
+from genie.dynamics import Dynamics
 from genie.runtime.rollout import Recorded, Rollout
+from genie.runtime.torch_engine import TorchEngine
+from genie.weights import load_models
 from tokenizer.mosaic import Mosaic
 
 
@@ -47,6 +51,12 @@ def test_a_lost_memory_is_whole_again_after_the_steps_it_recalls(bundle: Path, b
     assert np.array_equal(again.state.memory.keys, state.state.memory.keys)
     assert np.array_equal(again.state.memory.values, state.state.memory.values)
     assert all(np.array_equal(rollout.step(1), frame) for frame in straight)
+
+
+def test_a_memory_that_looks_back_less_far_than_the_trail_recalls_the_trail(bundle: Path) -> None:
+    tokenizer, latent_actions, dynamics = load_models(Bundle(bundle))
+    short = dynamics.config.model_copy(update={"layers": 1, "context": 2, "trail": 4})
+    assert TorchEngine(tokenizer, latent_actions, Dynamics(short, tokenizer.config), "cpu").recall == 4
 
 
 def test_fewer_steps_than_it_recalls_do_not_make_it_whole(bundle: Path) -> None:

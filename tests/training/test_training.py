@@ -20,7 +20,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import genie
+from genie.bundle import Marks, put_marks
 from genie.cli.app import app
+from genie.cli.train import same_game
 from genie.configs import DynamicsConfig
 from genie.data.clips import ClipSampler
 from genie.data.store import Dataset, DatasetInfo, DatasetWriter
@@ -29,18 +31,23 @@ from genie.errors import TrainingError
 from genie.evaluation.gate import judge
 from genie.evaluation.protocols import PROTOCOLS
 from genie.evaluation.run import evaluate
+from genie.runtime.actions import ActionTable
 from genie.runtime.torch_engine import TorchEngine
 from genie.training.chance import normal_like
 from genie.training.checkpoints import adopt, load_tensors, save_tensors
 from genie.training.dynamics_stage import by_code, contrast, news
 from genie.training.loop import MODEL_FILE, Plan
 from genie.training.own_rollouts import RolloutPlan, RolloutReader, after_faded, make_rollouts, where_a_figure_is
-from genie.training.pipeline import Pipeline, actions_of, take_over
+from genie.training.pipeline import Pipeline, _uncentre_where_new, actions_of, take_over
 from genie.training.settings import STAGES, Settings, open_run, presets, read_settings
 from genie.training.tokenizer_stage import TokenizerData, TokenizerObjective, hearsay, keep_loss
 from genie.world import open_bundle
 from tokenizer import TokenizerConfig
 from tokenizer.model import to_float
+
+
+def pipeline_of(run: Path, data: Path) -> Pipeline:
+    return Pipeline(Dataset(data), run, read_settings(run))
 
 
 def log_of(run: Path, stage: str) -> list[dict]:
@@ -108,8 +115,17 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(dataset_pat
 def test_a_finished_run_is_not_trained_again(smoke_run: Path, dataset: Dataset, tmp_path: Path) -> None:
     run = shutil.copytree(smoke_run, tmp_path / "run")
     before = (run / "dynamics" / "log.jsonl").read_bytes()
-    Pipeline(dataset, run, open_run(run, dataset)).learn()
+    found = open_bundle(run / "world").manifest.weights_digest
+    put_marks(run / "world", Marks(weights=found, shippable=True, date="today", dataset="d", clips=4, seed=0, figures={}))
+    pipeline = Pipeline(dataset, run, open_run(run, dataset))
+    assert pipeline.train() == run / "world"
     assert (run / "dynamics" / "log.jsonl").read_bytes() == before
+    assert open_bundle(run / "world").marks is not None  # nor is its world written anew
+    tensors, note = load_tensors(run / "dynamics" / MODEL_FILE)
+    save_tensors(run / "dynamics" / MODEL_FILE, {name: value + value.abs().max() for name, value in tensors.items()}, note)
+    assert not pipeline._is_exported()
+    shutil.rmtree(run / "world")
+    assert not pipeline._is_exported()
 
 
 def test_without_labels_a_world_has_latent_actions_only(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
@@ -151,7 +167,7 @@ def test_a_world_can_hear_one_kind_of_action_alone(kind: str, dataset: Dataset, 
     assert len(dead) == (kind == "latent")
     if kind == "recorded":
         unlabelled = Dataset(dataset.path)
-        unlabelled.split("held_out").actions[7] = 255  # type: ignore[index]
+        unlabelled.split("held_out").actions[:] = 255  # type: ignore[index]
         with pytest.raises(genie.GenieError, match="judge it on data with labels"):
             evaluate(world, unlabelled, tmp_path / "other", PROTOCOLS["genieredux"], clips=2)
 
@@ -162,6 +178,9 @@ def test_recorded_actions_alone_need_labels(dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="--actions recorded needs actions with every frame"):
         actions_of(unlabelled, 8, "recorded")
     assert len(actions_of(unlabelled, 8)) == 8 + len(dataset.info.action_names)
+    ended = Dataset(dataset.path)
+    ended.split("train").actions[ended.split("train").episode_ends - 1] = 255  # type: ignore[index]
+    assert len(actions_of(ended, 8, "recorded")) == len(dataset.info.action_names)  # the last one of an episode leads nowhere
 
 
 @pytest.mark.parametrize(("stage", "steps"), [("tokenizer", 120), ("latent_actions", 400), ("dynamics", 120)])  # some seconds of each
@@ -219,6 +238,11 @@ def test_a_run_keeps_its_settings_and_its_dataset(dataset: Dataset, tmp_path: Pa
     other.info = dataset.info.model_copy(update={"name": "another"})
     with pytest.raises(TrainingError, match="started on another dataset"):
         open_run(tmp_path / "run", other)
+    based = presets()["smoke"].model_copy(update={"base": "w", "base_weights": "1"})
+    open_run(tmp_path / "further", dataset, based)
+    assert open_run(tmp_path / "further", dataset, based.model_copy(update={"base_weights": ""})).base_weights == "1"
+    with pytest.raises(TrainingError, match="began with another world of the name w"):
+        open_run(tmp_path / "further", dataset, based.model_copy(update={"base_weights": "2"}))
 
 
 def test_any_setting_can_be_said_and_what_is_none_is_told() -> None:
@@ -230,6 +254,8 @@ def test_any_setting_can_be_said_and_what_is_none_is_told() -> None:
     assert changed.stages["dynamics"].minutes == 1.5 and changed.stages["tokenizer"] == smoke.stages["tokenizer"]
     assert (changed.code_cost, changed.dynamics["width"]) == (0.01, 32)
     assert smoke.changed([]) == smoke
+    assert changed.stages["dynamics"].steps is None  # a stage is bounded by one of the two, the last said
+    assert changed.changed(["stages.dynamics.steps=7"]).stages["dynamics"].minutes is None
     for wrong, told in {
         "tokenizer.codes": "not name=value",
         "tokenizer.codes=7": "multiple of the 4 cells",
@@ -238,6 +264,11 @@ def test_any_setting_can_be_said_and_what_is_none_is_told() -> None:
         "code_cost=much": "valid number",
         "stages.dynamics.rows.many=1": "no setting of that name",
         "base=coinrun": "--base",
+        "seed=-1": "greater than or equal to 0",
+        "stages.dynamics.steps=0": "greater than or equal to 1",
+        "stages.dynamics.minutes=-2": "greater than 0",
+        "stages={}": "lacks tokenizer, latent_actions, dynamics",
+        "slots=17": "does not fit in walks of token_length 17",
     }.items():
         with pytest.raises(TrainingError, match=told):
             smoke.changed([wrong])
@@ -312,8 +343,8 @@ def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path,
         data.add(split, frames, rng.integers(0, 2, count).astype(np.uint8), np.zeros(count, np.float32), 0 if split == "train" else 1)
     data.close()
 
-    def train(*more: str) -> Result:
-        command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--preset", "smoke", "--base", str(smoke_run / "world")]
+    def train(*more: str, out: str = "run") -> Result:
+        command = ["train", str(tmp_path / "data"), "--out", str(tmp_path / out), "--preset", "smoke", "--base", str(smoke_run / "world")]
         return CliRunner().invoke(app, [*command, "--stage", "tokenizer", "--steps", "2", *more])
 
     refused = train("--fine-tune", "tokenizer")
@@ -322,11 +353,21 @@ def test_a_world_of_another_game_and_size_begins_with_what_fits(smoke_run: Path,
     assert done.exit_code == 0, done.output
     settings = read_settings(tmp_path / "run")
     assert settings.fine_tune == ("tokenizer", "latent_actions", "dynamics") and settings.own_frames == 0
+    for asked in (["--set", "own_frames=300"], []):  # said once, and then left out
+        again = train("--fine-tune", "all", "--reach", "6x2", *asked, out="asked")
+        assert again.exit_code == 0, again.output
+        assert read_settings(tmp_path / "asked").own_frames == 300
     assert settings.skip == 1 and settings.tokenizer.reach == (2, 6) and settings.latent_actions.reach_columns == 6
     begun, _ = load_tensors(tmp_path / "run" / "tokenizer" / "beginning.safetensors")
     trained, _ = load_tensors(tmp_path / "run" / "tokenizer" / MODEL_FILE)
     assert (trained["encoder.patch.weight"] - begun["encoder.patch.weight"]).abs().max() < 0.01
     assert trained["decoder.summary.1.weight"].shape != begun["decoder.summary.1.weight"].shape  # of another picture's size: anew
+    model = pipeline_of(tmp_path / "run", tmp_path / "data")._tokenizer()
+    assert model.decoder.is_centred
+    _uncentre_where_new(model, trained)
+    assert model.decoder.is_centred
+    _uncentre_where_new(model, begun)  # so a blend of the two is told anew
+    assert not model.decoder.is_centred
     assert begun["decoder.usual"].any() and not torch.equal(begun["decoder.usual"], trained["decoder.usual"])  # and told anew
 
 
@@ -369,15 +410,24 @@ def test_what_follows_a_faded_frame_counts_whole() -> None:
     assert after_faded(frames, real).tolist() == [[False, False, True, False], [False] * 4]
 
 
+def test_a_world_of_another_game_with_the_same_keys_is_told_apart(dataset: Dataset) -> None:
+    manifest = open_bundle("coinrun-easy").manifest
+    table = ActionTable(manifest.actions, manifest.idle)
+    assert same_game(manifest, dataset.info, table)
+    assert not same_game(manifest, dataset.info.model_copy(update={"recipe": {"game": "procgen jumper (procgen-mirror 0.10.7)"}}), table)
+    assert same_game(manifest, dataset.info.model_copy(update={"recipe": {}}), table)  # a video does not say
+
+
 def test_rollouts_of_another_plan_are_not_mixed_in(dataset: Dataset, smoke_run: Path, tmp_path: Path) -> None:
     world = genie.load_world(smoke_run / "world", backend="torch")
     sampling = read_settings(smoke_run).sampling
     assert isinstance(world.engine, TorchEngine)
     long, short = (
-        make_rollouts(dataset, world.engine, world.action_table, sampling, RolloutPlan(frames=64 * frames, length=frames, skip=2), tmp_path)
-        for frames in (8, 6)
+        make_rollouts(dataset, world.engine, world.action_table, sampling, plan, tmp_path)
+        for plan in (RolloutPlan(frames=64 * 8, length=8, skip=2), RolloutPlan(frames=64 * 6, length=6, skip=2))
     )
-    assert len(list(tmp_path.iterdir())) == 2
+    make_rollouts(dataset, world.engine, world.action_table, sampling, RolloutPlan(64 * 6, 6, 2, models="others"), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
     assert RolloutReader(long).length == 8 and RolloutReader(short).length == 6
 
 

@@ -77,8 +77,8 @@ def practise(
             )  # fmt: skip
         model.learn(max(0, before + steps - model.num_timesteps), callback=Report(), reset_num_timesteps=False)
     model.save(partial)
-    partial.replace(out)
-    kept.unlink(missing_ok=True)
+    partial.replace(kept)
+    kept.replace(out)  # nothing is left to go on from
 
 
 def unfinished(out: Path) -> Path:

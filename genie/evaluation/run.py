@@ -120,14 +120,13 @@ class _Evaluation:
             elif permanence.LEARNED.get(name) == self.world.resolution and games.branchable(self.dataset.info):
                 found.append(self.workspace.section("permanence", lambda: self._permanence(self._learned())))
             else:
-                says = f"not measured: what the figures of {name} look like is not known here"
-                if name in permanence.PROBES or name in permanence.LEARNED:
-                    says = f"not measured: what the figures of {name} look like is not known at the size of this data"
                 if permanence.LEARNED.get(name) == self.world.resolution:
-                    says = (
-                        "not measured: the judge of things learns from the game itself, which is not installed (requirements-procgen.txt)"
-                    )
-                found.append(Section(name="permanence", title="Object permanence", notes=(says,)))
+                    why = "the judge of things learns from the game itself, which is not installed (requirements-procgen.txt)"
+                elif name in permanence.PROBES or name in permanence.LEARNED:
+                    why = f"what the figures of {name} look like is not known at the size of this data"
+                else:
+                    why = f"what the figures of {name} look like is not known here"
+                found.append(Section(name="permanence", title="Object permanence", notes=(f"not measured: {why}",)))
         return found
 
     # What the families share.
